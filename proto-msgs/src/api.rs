@@ -1,0 +1,228 @@
+//! Bodies of the REST API, and the questions a gateway puts to a config's coordinator to answer it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    config::Config,
+    error::{ErrorCode, Recoverability, Refusal},
+    ids::{ConfigId, CorrelationId, Epoch, ItemType, MemberId, RecordKey, Revision, RunId, Sequence},
+    record::Record,
+    run::Run,
+    status::Status,
+    timestamp::Timestamp,
+};
+
+/// Most entries a page may hold.
+pub const PAGE_MAX: u32 = 500;
+/// Entries of a page if nothing is said.
+pub const PAGE_DEFAULT: u32 = 100;
+
+/// One page of a listing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Page<T> {
+    pub items: Vec<T>,
+    /// Pass as `cursor` for the next page; none: this was the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+    /// Entries on all pages, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total: Option<u64>,
+}
+
+/// A config and how it fares.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigView {
+    #[serde(flatten)]
+    pub config: Config,
+    pub revision: Revision,
+    /// None: no coordinator answered, so nothing is known of its records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary: Option<ConfigSummary>,
+}
+
+/// What a coordinator knows of a config.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigSummary {
+    pub coordinator: MemberId,
+    pub epoch: Epoch,
+    pub by_status: BTreeMap<Status, u64>,
+    pub by_code: BTreeMap<ErrorCode, u64>,
+    pub run: Option<Run>,
+    pub next_run: Option<Timestamp>,
+    /// End of the last run whose listings were complete.
+    pub last_verified_at: Option<Timestamp>,
+    pub conditions: Vec<Condition>,
+}
+
+impl ConfigSummary {
+    pub fn records(&self) -> u64 {
+        self.by_status.values().sum()
+    }
+
+    /// No run is open and no record waits for anything.
+    pub fn is_settled(&self) -> bool {
+        self.run.as_ref().is_some_and(|run| !run.is_open()) && self.by_status.keys().all(|status| status.is_settled())
+    }
+}
+
+/// Whether something a config depends on is as it should be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Condition {
+    pub kind: ConditionKind,
+    pub ok: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    pub since: Timestamp,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ConditionKind {
+    SourceReadable,
+    TargetWritable,
+    WorkersAvailable,
+}
+
+/// A record as clients see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordView {
+    #[serde(flatten)]
+    pub record: Record,
+    pub sequence: Sequence,
+    /// When this state was written.
+    pub at: Timestamp,
+    pub correlation_id: CorrelationId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recoverability: Option<Recoverability>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fix: Option<String>,
+    /// What happened before, newest first; only where one record was asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<RecordView>,
+}
+
+/// Asks a config's coordinator. Sent on [`crate::subject::Subjects::config_query`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "query", rename_all = "snake_case")]
+pub enum ConfigQuery {
+    Summary,
+    /// Keys of the records that match, in order of type and name.
+    Records {
+        filter: RecordFilter,
+        after: Option<RecordKey>,
+        limit: u32,
+    },
+}
+
+/// Which records.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RecordFilter {
+    pub status: Option<Status>,
+    pub kind: Option<ItemType>,
+    /// Glob over the name.
+    pub name: Option<String>,
+}
+
+/// Answers a [`ConfigQuery`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "reply", rename_all = "snake_case")]
+pub enum ConfigReply {
+    Summary { summary: Box<ConfigSummary> },
+    Records { keys: Vec<RecordKey>, next: Option<RecordKey>, total: u64 },
+    Refused { refusal: Refusal },
+}
+
+/// Tells a config's coordinator to do something. Sent on [`crate::subject::Subjects::config_command`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case")]
+pub enum ConfigCommand {
+    /// Run now, all enabled records.
+    Sync { actor: String },
+    /// List both vaults again, and do what follows from it.
+    Expand { actor: String },
+    /// One record, at once, reading both ends.
+    SyncRecord { actor: String, key: RecordKey },
+}
+
+/// Answers a [`ConfigCommand`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "reply", rename_all = "snake_case")]
+pub enum CommandReply {
+    /// It goes on under this correlation id; in this run, where there is one.
+    Accepted {
+        run: Option<RunId>,
+        correlation_id: CorrelationId,
+    },
+    Refused {
+        refusal: Refusal,
+    },
+}
+
+/// Answer to a request whose work goes on (202).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Accepted {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunId>,
+    pub correlation_id: CorrelationId,
+}
+
+/// A code or status, explained.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Explanation {
+    pub code: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recoverability: Option<Recoverability>,
+    /// The page, as Markdown.
+    pub page: String,
+}
+
+/// What the event stream sends, one JSON object a message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    Record {
+        cursor: String,
+        at: Timestamp,
+        correlation_id: CorrelationId,
+        sequence: Sequence,
+        record: Box<Record>,
+    },
+    Run {
+        cursor: String,
+        at: Timestamp,
+        correlation_id: CorrelationId,
+        sequence: Sequence,
+        run: Box<Run>,
+    },
+    /// Events may have been missed: read the state again.
+    Reset {
+        reason: String,
+    },
+}
+
+/// A bearer token as it is kept: only its hash.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApiToken {
+    pub name: String,
+    pub role: ApiRole,
+    /// SHA-256 of the token, hex. Tokens are 256 random bits, so a slow hash would add nothing.
+    pub sha256: String,
+    pub created: Timestamp,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ApiRole {
+    Viewer,
+    Operator,
+    Admin,
+}
+
+/// Which config holds a name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NameReservation {
+    pub config: ConfigId,
+}

@@ -1,0 +1,170 @@
+//! A record: one matched item of one config, with everything that is known of it.
+//!
+//! Every message on a record's subject is a whole [`Record`]. The newest is the state, the ones before are the history;
+//! nothing has to be folded. An intent without outcome ([`Record::unresolved`]) is carried forward by whoever appends,
+//! until a read of the target settles it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    error::ErrorCode,
+    ids::{Epoch, MemberId, MessageId, RecordId, Revision, RunId, Sequence, VersionId},
+    status::Status,
+    timestamp::Timestamp,
+    vault::{CallCounts, Detail, SideState},
+};
+
+/// The whole state of one record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    pub id: RecordId,
+    pub status: Status,
+    /// Why; none exactly for `pending`, `syncing` and `active`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<ErrorCode>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<Detail>,
+    /// Both ends at the last success.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<Baseline>,
+    /// What the source looked like when the status was decided: unchanged, the same decision would be made again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_seen: Option<SideState>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leave: Option<Leave>,
+    /// Attempts made in a row without success.
+    #[serde(default)]
+    pub attempt: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_attempt: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unresolved: Option<UnresolvedAttempt>,
+    /// The last attempt that came to an end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_attempt: Option<AttemptReport>,
+    /// The run in which this was written; none for a sync asked for by hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunId>,
+    /// The config revision it was decided under.
+    #[serde(default)]
+    pub revision: Revision,
+    /// Its config is deleted: the last message of this record.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub removed: bool,
+}
+
+impl Record {
+    /// A record nobody has attempted yet.
+    pub fn new(id: RecordId, status: Status, code: Option<ErrorCode>) -> Self {
+        Self {
+            id,
+            status,
+            code,
+            detail: None,
+            baseline: None,
+            source_seen: None,
+            leave: None,
+            attempt: 0,
+            next_attempt: None,
+            unresolved: None,
+            last_attempt: None,
+            run: None,
+            revision: Revision(0),
+            removed: false,
+        }
+    }
+}
+
+/// Both ends of a record at its last success.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Baseline {
+    pub source: SideState,
+    pub target: SideState,
+    /// When the source was read, by the server's own clock (`Date`): Key Vault's times have whole seconds.
+    pub read_at: Timestamp,
+    pub synced_at: Timestamp,
+    pub how: Arrival,
+    pub source_uri: String,
+    pub target_uri: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_resource_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_resource_id: Option<String>,
+}
+
+/// How the target came to equal the source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Arrival {
+    /// Keyferry wrote it at least once.
+    Written,
+    /// It was equal already.
+    Adopted,
+}
+
+/// Somebody's leave to overwrite what Keyferry did not write, for exactly what they saw.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leave {
+    pub actor: String,
+    pub at: Timestamp,
+    /// The record as it was seen.
+    pub sequence: Sequence,
+    /// The target's version as it was seen.
+    pub target_version: Option<VersionId>,
+}
+
+/// An intent whose outcome is not known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnresolvedAttempt {
+    /// The intent's message id.
+    pub operation: MessageId,
+    pub worker: MemberId,
+    pub epoch: Epoch,
+    /// By the worker's wall clock, just before the intent was published.
+    pub started: Timestamp,
+    /// The source version about to be written. None until the source was read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_version: Option<VersionId>,
+    /// `updated` of the source as listed: names the version where only a listing was seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_updated: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub x5t: Option<String>,
+}
+
+/// An attempt that came to an end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttemptReport {
+    pub worker: MemberId,
+    pub started: Timestamp,
+    pub duration_ms: u64,
+    pub outcome: OutcomeKind,
+    pub calls: CallCounts,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_version: Option<VersionId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_version: Option<VersionId>,
+    /// Of the last call, whichever way it went.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub azure_request_id: Option<String>,
+}
+
+/// What an attempt did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutcomeKind {
+    /// A new version was written to the target.
+    Written,
+    /// Attributes or tags of the target were brought up to date.
+    Updated,
+    /// Both ends were equal; nothing was written.
+    Equal,
+    /// A write whose outcome had been unknown turned out to be done.
+    Settled,
+    /// A rule forbids the write.
+    Blocked,
+    /// A call failed and certainly changed nothing.
+    Failed,
+    /// A write was sent and its answer never came.
+    Unknown,
+}

@@ -1,0 +1,375 @@
+//! Bytes we promise to read for ever.
+//!
+//! For each message and version there is one file per encoding in `golden/`. Every one of them must decode to the value
+//! it was written from; and what is written today must be the newest of them, byte for byte, so that a change of format
+//! cannot happen by accident. With `KEYFERRY_WRITE_GOLDEN=1` a file that is missing is written; one that exists never is.
+
+use std::{collections::BTreeSet, fmt::Debug, fs, path::PathBuf, time::Duration};
+
+use proto_msgs::{
+    Behaviour, Config, ConfigId, ConfigSpec, CorrelationId, Encoding, Envelope, Epoch, ErrorCode, ItemType, MemberId,
+    Message, MessageId, Record, RecordId, RecordKey, Revision, Rule, RunId, Sequence, Slot, Status, Timestamp,
+    VaultRef,
+    api::{ApiRole, ApiToken, CommandReply, ConfigCommand, ConfigQuery, ConfigReply, NameReservation, RecordFilter},
+    config::{Change, DiscoveredVault, TargetType},
+    record::{Arrival, AttemptReport, Baseline, Leave, OutcomeKind, UnresolvedAttempt},
+    run::{Phase, Run, RunCounts, RunEnd, Trigger},
+    vault::{Attributes, CallCounts, CallFailure, DeletedMeta, Detail, ItemMeta, Side, SideState, VaultIdentity},
+    worker::{
+        Heartbeat, InventoryAnswer, InventoryPage, InventoryRequest, Listing, OutcomeRefused, ResolveAnswer,
+        ResolveFailure, ResolveVault, Role, SlotLease, SyncAnswer, SyncRecord,
+    },
+};
+
+#[test]
+fn every_message_reads_its_golden_bytes_and_writes_the_newest() {
+    let mut checked = Checked(BTreeSet::new());
+    checked.message("record", record());
+    checked.message("record_minimal", Record::new(record_id(), Status::Pending, None));
+    checked.message("run", run());
+    checked.message("config", config());
+    checked.message("sync_record", sync_record());
+    checked.message("sync_answer", SyncAnswer::Stale { epoch: Epoch(7), revision: Revision(3) });
+    checked.message("outcome_refused", outcome_refused());
+    checked.message("inventory_request", inventory_request());
+    checked.message::<InventoryAnswer>("inventory_answer", Ok(inventory_page()));
+    checked.message::<InventoryAnswer>("inventory_answer_failed", Err(failure()));
+    checked.message("resolve_vault", ResolveVault { side: Side::Source, reference: discovered("prod-eu-kv") });
+    checked.message::<ResolveAnswer>("resolve_answer", Ok(vault("prod-eu-kv")));
+    checked.message::<ResolveAnswer>("resolve_answer_failed", Err(ResolveFailure::Call { failure: failure() }));
+    checked.message("heartbeat", heartbeat());
+    checked.message("slot_lease", SlotLease { slot: Slot(52), owner: member("coordinator-1"), epoch: Some(Epoch(9)) });
+    checked.message("config_query", config_query());
+    checked.message("config_reply", config_reply());
+    checked
+        .message("config_command", ConfigCommand::SyncRecord { actor: "token:admin".into(), key: record_id().key() });
+    checked.message(
+        "command_reply",
+        CommandReply::Accepted { run: Some(RunId::from_random(4)), correlation_id: correlation() },
+    );
+    checked.message("api_token", api_token());
+    checked.message("name_reservation", NameReservation { config: config_id() });
+    checked.no_file_is_left_over();
+}
+
+#[test]
+fn a_message_of_another_kind_or_a_newer_version_is_refused() {
+    let envelope = envelope(NameReservation { config: config_id() });
+    let mut newer = serde_json::to_value(&envelope).unwrap();
+    newer["v"] = 2.into();
+    let text =
+        Envelope::<NameReservation>::decode(newer.to_string().as_bytes(), Encoding::Json).unwrap_err().to_string();
+    assert!(text.contains("newer") && text.contains("upgrade"), "{text}");
+    let bytes = envelope.encode(Encoding::MessagePack).unwrap();
+    assert!(Envelope::<Record>::decode(&bytes, Encoding::MessagePack).is_err());
+}
+
+#[test]
+fn fields_of_later_writers_are_passed_over() {
+    let mut later = serde_json::to_value(envelope(record())).unwrap();
+    later["body"]["invented_later"] = "x".into();
+    later["invented_later"] = 1.into();
+    assert_eq!(Envelope::<Record>::decode(later.to_string().as_bytes(), Encoding::Json).unwrap(), envelope(record()));
+}
+
+struct Checked(BTreeSet<PathBuf>);
+
+impl Checked {
+    fn message<T: Message + PartialEq + Debug>(&mut self, name: &str, body: T) {
+        let written = envelope(body);
+        for (encoding, ending) in [(Encoding::Json, "json"), (Encoding::MessagePack, "msgpack")] {
+            let file = folder().join(format!("{name}.v{}.{ending}", T::VERSION));
+            let today = written.encode(encoding).unwrap();
+            if !file.exists() && std::env::var_os("KEYFERRY_WRITE_GOLDEN").is_some() {
+                fs::write(&file, &today).unwrap();
+            }
+            let golden = fs::read(&file)
+                .unwrap_or_else(|_| panic!("{file:?} is missing: set KEYFERRY_WRITE_GOLDEN=1 to write it once"));
+            assert_eq!(
+                Envelope::<T>::decode(&golden, encoding).unwrap(),
+                written,
+                "{file:?} is no longer read as it was meant"
+            );
+            assert_eq!(golden, today, "{file:?}: the format changed; that takes a new version");
+            self.0.insert(file);
+        }
+    }
+
+    fn no_file_is_left_over(&self) {
+        for entry in fs::read_dir(folder()).unwrap() {
+            let path = entry.unwrap().path();
+            assert!(self.0.contains(&path), "{path:?} is read by no test");
+        }
+    }
+}
+
+fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
+}
+
+fn envelope<T: Message>(body: T) -> Envelope<T> {
+    Envelope {
+        cause: Some(MessageId::from_random(3)),
+        ..Envelope::new(MessageId::from_random(2), correlation(), at(0), body)
+    }
+}
+
+fn at(seconds: u64) -> Timestamp {
+    Timestamp::from_unix_millis(1_793_527_200_250).plus(Duration::from_secs(seconds))
+}
+
+fn correlation() -> CorrelationId {
+    CorrelationId::from_random(1)
+}
+
+fn config_id() -> ConfigId {
+    ConfigId::from_random(5)
+}
+
+fn member(name: &str) -> MemberId {
+    name.parse().unwrap()
+}
+
+fn record_id() -> RecordId {
+    RecordId { config: config_id(), kind: ItemType::Certificates, name: "TLS-cert".parse().unwrap() }
+}
+
+fn discovered(name: &str) -> VaultRef {
+    VaultRef::Discovered(DiscoveredVault { vault: name.to_owned() })
+}
+
+fn vault(name: &str) -> VaultIdentity {
+    VaultIdentity {
+        name: name.to_owned(),
+        uri: format!("https://{name}.vault.azure.net"),
+        resource_id: Some(format!("/subscriptions/s/resourceGroups/g/providers/Microsoft.KeyVault/vaults/{name}")),
+        subscription: Some("00000000-0000-4000-8000-000000000001".to_owned()),
+        region: Some("westeurope".to_owned()),
+        geography: Some("Europe".to_owned()),
+        tenant: "5f0c1d4e-0000-4000-8000-000000000001".to_owned(),
+        verified: true,
+    }
+}
+
+fn attributes() -> Attributes {
+    Attributes {
+        enabled: true,
+        not_before: Some(at(1)),
+        expires: Some(at(2)),
+        content_type: Some("text/plain".to_owned()),
+        tags: [("replicate".to_owned(), "true".to_owned())].into(),
+    }
+}
+
+fn side(version: &str) -> SideState {
+    SideState {
+        version: Some(version.parse().unwrap()),
+        updated: Some(at(3)),
+        attributes: attributes(),
+        x5t: Some("qvTYJXE".to_owned()),
+    }
+}
+
+fn unresolved() -> UnresolvedAttempt {
+    UnresolvedAttempt {
+        operation: MessageId::from_random(6),
+        worker: member("worker-1"),
+        epoch: Epoch(7),
+        started: at(4),
+        source_version: Some("0a1b".parse().unwrap()),
+        source_updated: Some(at(3)),
+        x5t: Some("qvTYJXE".to_owned()),
+    }
+}
+
+fn record() -> Record {
+    Record {
+        status: Status::Retrying,
+        code: Some(ErrorCode::TransientNetwork),
+        detail: Some(Detail {
+            message: "the connection was lost".to_owned(),
+            azure_code: Some("InternalServerError".to_owned()),
+            azure_request_id: Some("8f2c".to_owned()),
+            missing_action: Some("Microsoft.KeyVault/vaults/secrets/getSecret/action".to_owned()),
+        }),
+        baseline: Some(Baseline {
+            source: side("0a1b"),
+            target: side("2c3d"),
+            read_at: at(5),
+            synced_at: at(6),
+            how: Arrival::Written,
+            source_uri: vault("prod-eu-kv").uri,
+            target_uri: vault("prod-ne-kv").uri,
+            source_resource_id: vault("prod-eu-kv").resource_id,
+            target_resource_id: vault("prod-ne-kv").resource_id,
+        }),
+        source_seen: Some(side("0a1b")),
+        leave: Some(Leave {
+            actor: "token:admin".to_owned(),
+            at: at(7),
+            sequence: Sequence(11),
+            target_version: Some("2c3d".parse().unwrap()),
+        }),
+        attempt: 2,
+        next_attempt: Some(at(8)),
+        unresolved: Some(unresolved()),
+        last_attempt: Some(AttemptReport {
+            worker: member("worker-1"),
+            started: at(4),
+            duration_ms: 61,
+            outcome: OutcomeKind::Unknown,
+            calls: CallCounts { list: 0, get: 2, set: 1 },
+            source_version: Some("0a1b".parse().unwrap()),
+            target_version: None,
+            azure_request_id: Some("8f2c".to_owned()),
+        }),
+        run: Some(RunId::from_random(4)),
+        revision: Revision(3),
+        ..Record::new(record_id(), Status::Retrying, None)
+    }
+}
+
+fn run() -> Run {
+    Run {
+        id: RunId::from_random(4),
+        config: config_id(),
+        revision: Revision(3),
+        trigger: Trigger::Schedule,
+        correlation_id: correlation(),
+        coordinator: member("coordinator-1"),
+        epoch: Epoch(7),
+        started: at(0),
+        phase: Phase::Ended,
+        ended: Some(at(9)),
+        end: Some(RunEnd::Failed { code: ErrorCode::SourceAuthFailed, message: "no token".to_owned() }),
+        counts: RunCounts {
+            source_items: 5,
+            target_items: 4,
+            planned: 3,
+            attempted: 2,
+            unchanged: 1,
+            calls: CallCounts { list: 6, get: 4, set: 2 },
+            by_status: [(Status::Active, 4), (Status::Failed, 1)].into(),
+            by_code: [(ErrorCode::SourceAuthFailed, 1)].into(),
+            complete: true,
+        },
+        resumed: 1,
+    }
+}
+
+fn config() -> Config {
+    Config {
+        id: config_id(),
+        spec: ConfigSpec {
+            name: "prod-eu to prod-ne".to_owned(),
+            target_type: TargetType::AzureKeyVault,
+            source: discovered("prod-eu-kv"),
+            target: discovered("prod-ne-kv"),
+            item_types: ItemType::ALL.into(),
+            rule: Rule::Tagged { tag: "replicate=true".to_owned() },
+            exclude: vec!["tmp-*".to_owned()],
+            behaviour: Behaviour::default(),
+        },
+        source: vault("prod-eu-kv"),
+        target: vault("prod-ne-kv"),
+        created: at(0),
+        deleted: false,
+        change: Change {
+            actor: "token:admin".to_owned(),
+            action: "create".to_owned(),
+            reason: Some("disaster recovery".to_owned()),
+            correlation_id: correlation(),
+            at: at(0),
+        },
+    }
+}
+
+fn item() -> ItemMeta {
+    ItemMeta {
+        name: "TLS-cert".parse().unwrap(),
+        attributes: attributes(),
+        created: Some(at(0)),
+        updated: Some(at(3)),
+        managed: true,
+        x5t: Some("qvTYJXE".to_owned()),
+    }
+}
+
+fn sync_record() -> SyncRecord {
+    SyncRecord {
+        record: record(),
+        expected: Sequence(11),
+        epoch: Epoch(7),
+        revision: Revision(3),
+        outcome_unknown: true,
+        thorough: true,
+        source: vault("prod-eu-kv"),
+        target: vault("prod-ne-kv"),
+        behaviour: Behaviour { overwrite_on_conflict: true, ..Behaviour::default() },
+        listed: Some(item()),
+    }
+}
+
+fn outcome_refused() -> OutcomeRefused {
+    OutcomeRefused {
+        record: record_id(),
+        worker: member("worker-1"),
+        epoch: Epoch(7),
+        intent: Sequence(12),
+        may_have_written: true,
+        target_version: Some("2c3d".parse().unwrap()),
+    }
+}
+
+fn inventory_request() -> InventoryRequest {
+    InventoryRequest {
+        config: config_id(),
+        side: Side::Target,
+        vault: vault("prod-ne-kv"),
+        kind: ItemType::Keys,
+        listing: Listing::Deleted,
+        continuation: Some("https://prod-ne-kv.vault.azure.net/deletedkeys?$skiptoken=x".to_owned()),
+    }
+}
+
+fn inventory_page() -> InventoryPage {
+    InventoryPage {
+        live: vec![item()],
+        deleted: vec![DeletedMeta { item: item(), deleted: Some(at(1)), purge_due: Some(at(2)) }],
+        next: Some("https://prod-ne-kv.vault.azure.net/keys?$skiptoken=x".to_owned()),
+        read_at: at(3),
+    }
+}
+
+fn failure() -> CallFailure {
+    CallFailure { code: ErrorCode::Throttled, detail: Detail::new("too many calls"), retry_after_ms: Some(2_000) }
+}
+
+fn heartbeat() -> Heartbeat {
+    Heartbeat {
+        member: member("worker-1"),
+        role: Role::Worker,
+        version: "0.1.0".to_owned(),
+        started: at(0),
+        beat: 42,
+        slots: vec![Slot(1), Slot(52)],
+        room: 250,
+        in_flight: 6,
+        draining: true,
+    }
+}
+
+fn config_query() -> ConfigQuery {
+    let filter =
+        RecordFilter { status: Some(Status::Failed), kind: Some(ItemType::Keys), name: Some("db-*".to_owned()) };
+    ConfigQuery::Records { filter, after: Some(record_id().key()), limit: 100 }
+}
+
+fn config_reply() -> ConfigReply {
+    let key: RecordKey = record_id().key();
+    ConfigReply::Records { keys: vec![key.clone()], next: Some(key), total: 1 }
+}
+
+fn api_token() -> ApiToken {
+    ApiToken { name: "admin".to_owned(), role: ApiRole::Admin, sha256: "00".repeat(32), created: at(0) }
+}

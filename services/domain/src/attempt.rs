@@ -1,0 +1,290 @@
+//! What an attempt does, once both ends were looked at.
+//!
+//! The worker reads; these functions decide. Deliberately absent: values. Whether two values are equal is all that
+//! comes in.
+
+use proto_msgs::{
+    Behaviour, ErrorCode, ItemType, Timestamp, VersionId,
+    record::{Arrival, Baseline, Leave, UnresolvedAttempt},
+    vault::{Attributes, SideState},
+};
+
+use crate::compare::{attributes_equal, clears_a_time};
+
+/// What is at the target under the record's name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Look {
+    Absent,
+    Present {
+        state: SideState,
+        /// Value, thumbprint or key version equal to the source's newest.
+        same_content: bool,
+    },
+    /// An item is there, and this identity may not read its content.
+    Unreadable,
+    /// A plain secret or key where a certificate is due, or the other way round.
+    NameTaken,
+}
+
+/// What to do at the target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// A new version: set, import, restore.
+    Write,
+    /// Attributes and tags only, no new version.
+    Update,
+    /// Both ends are equal.
+    Nothing(Arrival),
+    Block {
+        code: ErrorCode,
+        message: String,
+    },
+}
+
+impl Decision {
+    fn block(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self::Block { code, message: message.into() }
+    }
+}
+
+/// Decides for a target item that Keyferry never wrote or adopted.
+pub fn first_write(
+    kind: ItemType,
+    source: &SideState,
+    look: &Look,
+    behaviour: &Behaviour,
+    leave: Option<&Leave>,
+) -> Decision {
+    let target = match look {
+        Look::Absent => return Decision::Write,
+        Look::NameTaken => return name_taken(kind),
+        Look::Unreadable => None,
+        Look::Present { state, same_content } => {
+            if *same_content && attributes_equal(kind, &source.attributes, &state.attributes) {
+                return Decision::Nothing(Arrival::Adopted);
+            }
+            Some(state)
+        }
+    };
+    if kind == ItemType::Keys {
+        return key_exists("a key of that name exists at the target, and a restore cannot replace it");
+    }
+    if behaviour.overwrite_on_conflict || leave.is_some_and(|leave| leave_covers(leave, target)) {
+        return Decision::Write;
+    }
+    Decision::block(
+        ErrorCode::TargetConflictActive,
+        "an item of that name exists at the target and Keyferry did not write it: acknowledge to overwrite it, or exclude it",
+    )
+}
+
+/// Decides for a target item that Keyferry wrote or adopted, by what changed at the source alone.
+pub fn later_write(kind: ItemType, source: &SideState, baseline: &Baseline) -> Decision {
+    if is_new_version(kind, source, &baseline.source) {
+        return new_version(kind);
+    }
+    if attributes_equal(kind, &source.attributes, &baseline.source.attributes) {
+        return Decision::Nothing(baseline.how);
+    }
+    attributes_changed(kind, &baseline.source.attributes, &source.attributes)
+}
+
+/// Decides for a target item that Keyferry wrote or adopted, after reading both ends.
+pub fn thorough_write(kind: ItemType, source: &SideState, look: &Look, baseline: &Baseline) -> Decision {
+    match look {
+        Look::Absent => Decision::Write,
+        Look::NameTaken => name_taken(kind),
+        Look::Unreadable => later_write(kind, source, baseline),
+        Look::Present { same_content: false, .. } => new_version(kind),
+        Look::Present { state, same_content: true } => {
+            if attributes_equal(kind, &source.attributes, &state.attributes) {
+                return Decision::Nothing(baseline.how);
+            }
+            attributes_changed(kind, &state.attributes, &source.attributes)
+        }
+    }
+}
+
+/// What became of a write whose answer never came, once the target was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resolved {
+    /// The target is as it was before the attempt: nothing was written, and nothing will be any more.
+    NotWritten,
+    /// The target holds what the attempt was about to write.
+    Written,
+    /// The target holds something else: somebody else wrote it.
+    Foreign,
+}
+
+/// Settles an unresolved attempt. `matches_attempt`: the target's content equals the source version the intent named.
+pub fn resolve(look: &Look, baseline: Option<&Baseline>, matches_attempt: bool) -> Resolved {
+    match look {
+        Look::Absent => Resolved::NotWritten,
+        Look::Present { .. } if matches_attempt => Resolved::Written,
+        Look::Present { state, .. }
+            if baseline.is_some_and(|b| b.target.version.is_some() && b.target.version == state.version) =>
+        {
+            Resolved::NotWritten
+        }
+        Look::Present { .. } | Look::Unreadable | Look::NameTaken => Resolved::Foreign,
+    }
+}
+
+/// Which of the source's versions an unresolved attempt may have been about to write.
+pub fn may_be_named(unresolved: &UnresolvedAttempt, version: &VersionId, updated: Option<Timestamp>) -> bool {
+    match (&unresolved.source_version, unresolved.source_updated) {
+        (Some(named), _) => named == version,
+        (None, Some(listed)) => updated == Some(listed),
+        // Nothing was listed: whatever was there when the attempt began.
+        (None, None) => updated.is_none_or(|updated| updated <= unresolved.started),
+    }
+}
+
+fn leave_covers(leave: &Leave, target: Option<&SideState>) -> bool {
+    leave.target_version == target.and_then(|state| state.version.clone())
+}
+
+fn is_new_version(kind: ItemType, source: &SideState, before: &SideState) -> bool {
+    match kind {
+        // A renewal may be pending under a version of its own; what counts is what was issued.
+        ItemType::Certificates => source.x5t != before.x5t,
+        ItemType::Secrets | ItemType::Keys => source.version != before.version,
+    }
+}
+
+fn new_version(kind: ItemType) -> Decision {
+    match kind {
+        ItemType::Secrets | ItemType::Certificates => Decision::Write,
+        ItemType::Keys => key_exists(
+            "the key got a new version at the source, and a restore cannot replace the key at the target: \
+             delete and purge it there, and it is restored with all versions",
+        ),
+    }
+}
+
+fn attributes_changed(kind: ItemType, before: &Attributes, after: &Attributes) -> Decision {
+    match (clears_a_time(kind, before, after), kind) {
+        (false, _) => Decision::Update,
+        (true, ItemType::Secrets | ItemType::Certificates) => Decision::Write,
+        (true, ItemType::Keys) => Decision::block(
+            ErrorCode::AttributeCannotBeCleared,
+            "the source has no expiry or not-before any more, and Azure cannot clear one on an existing key version",
+        ),
+    }
+}
+
+fn key_exists(message: &str) -> Decision {
+    Decision::block(ErrorCode::TargetKeyExists, message)
+}
+
+fn name_taken(kind: ItemType) -> Decision {
+    let message = match kind {
+        ItemType::Certificates => {
+            "a plain secret or key of that name exists at the target, where the certificate needs both"
+        }
+        ItemType::Secrets | ItemType::Keys => {
+            "a certificate of that name at the target owns the secret and key of that name"
+        }
+    };
+    Decision::block(ErrorCode::TargetNameTaken, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{at, attributes, baseline, side};
+
+    fn present(same_content: bool) -> Look {
+        Look::Present { state: side("t9", 5), same_content }
+    }
+
+    #[test]
+    fn a_first_write_over_a_foreign_item_needs_leave() {
+        let (source, off) = (side("s1", 1), Behaviour::default());
+        let on = Behaviour { overwrite_on_conflict: true, ..off.clone() };
+        for look in [present(false), Look::Unreadable] {
+            let decision = first_write(ItemType::Secrets, &source, &look, &off, None);
+            assert!(matches!(decision, Decision::Block { code: ErrorCode::TargetConflictActive, .. }), "{look:?}");
+            assert_eq!(first_write(ItemType::Secrets, &source, &look, &on, None), Decision::Write);
+        }
+    }
+
+    #[test]
+    fn leave_is_for_the_version_that_was_seen() {
+        let leave = |version: &str| Leave {
+            actor: "a".into(),
+            at: at(0),
+            sequence: proto_msgs::Sequence(1),
+            target_version: Some(version.parse().unwrap()),
+        };
+        let decide = |leave: &Leave| {
+            first_write(ItemType::Secrets, &side("s1", 1), &present(false), &Behaviour::default(), Some(leave))
+        };
+        assert_eq!(decide(&leave("t9")), Decision::Write);
+        assert!(matches!(decide(&leave("t8")), Decision::Block { .. }));
+    }
+
+    #[test]
+    fn what_is_equal_already_is_adopted_whatever_the_behaviour() {
+        for overwrite_on_conflict in [false, true] {
+            let behaviour = Behaviour { overwrite_on_conflict, ..Behaviour::default() };
+            let decision = first_write(ItemType::Secrets, &side("s1", 1), &present(true), &behaviour, None);
+            assert_eq!(decision, Decision::Nothing(Arrival::Adopted));
+        }
+    }
+
+    #[test]
+    fn a_key_is_never_replaced() {
+        let on = Behaviour { overwrite_on_conflict: true, ..Behaviour::default() };
+        let first = first_write(ItemType::Keys, &side("s1", 1), &present(false), &on, None);
+        let later = later_write(ItemType::Keys, &side("s2", 2), &baseline(side("s1", 1), 10));
+        for decision in [first, later] {
+            assert!(matches!(decision, Decision::Block { code: ErrorCode::TargetKeyExists, .. }), "{decision:?}");
+        }
+    }
+
+    #[test]
+    fn a_later_write_makes_a_version_only_for_a_new_version_or_a_cleared_time() {
+        let before = baseline(side("s1", 1), 10);
+        let mut tagged = side("s1", 2);
+        tagged.attributes.tags.insert("a".into(), "b".into());
+        assert_eq!(later_write(ItemType::Secrets, &side("s1", 1), &before), Decision::Nothing(Arrival::Written));
+        assert_eq!(later_write(ItemType::Secrets, &tagged, &before), Decision::Update);
+        assert_eq!(later_write(ItemType::Secrets, &side("s2", 2), &before), Decision::Write);
+
+        let mut expiring = before;
+        expiring.source.attributes.expires = Some(at(99));
+        assert_eq!(later_write(ItemType::Secrets, &side("s1", 2), &expiring), Decision::Write);
+        let key = later_write(ItemType::Keys, &side("s1", 2), &expiring);
+        assert!(matches!(key, Decision::Block { code: ErrorCode::AttributeCannotBeCleared, .. }), "{key:?}");
+    }
+
+    #[test]
+    fn a_certificate_is_new_when_its_thumbprint_is() {
+        let with = |version: &str, x5t: &str| SideState { x5t: Some(x5t.into()), ..side(version, 1) };
+        let before = baseline(with("v1", "aa"), 10);
+        assert_eq!(
+            later_write(ItemType::Certificates, &with("v2", "aa"), &before),
+            Decision::Nothing(Arrival::Written)
+        );
+        assert_eq!(later_write(ItemType::Certificates, &with("v2", "bb"), &before), Decision::Write);
+    }
+
+    #[test]
+    fn an_unresolved_attempt_is_settled_by_what_the_target_holds() {
+        let before = baseline(side("s1", 1), 10);
+        let untouched = Look::Present { state: before.target.clone(), same_content: false };
+        assert_eq!(resolve(&Look::Absent, None, false), Resolved::NotWritten);
+        assert_eq!(resolve(&untouched, Some(&before), false), Resolved::NotWritten);
+        assert_eq!(resolve(&present(true), Some(&before), true), Resolved::Written);
+        assert_eq!(resolve(&present(false), Some(&before), false), Resolved::Foreign);
+        assert_eq!(resolve(&present(false), None, false), Resolved::Foreign);
+    }
+
+    #[test]
+    fn a_disabled_source_disables_the_target_without_a_new_version() {
+        let mut off = side("s1", 2);
+        off.attributes = Attributes { enabled: false, ..attributes() };
+        assert_eq!(later_write(ItemType::Secrets, &off, &baseline(side("s1", 1), 10)), Decision::Update);
+    }
+}

@@ -1,0 +1,171 @@
+//! Whether a config may be saved, as far as its text and its two vaults tell.
+
+use proto_msgs::{
+    ConfigSpec, RequestCode, Rule, VaultRef,
+    error::Refusal,
+    vault::{Side, VaultIdentity},
+};
+
+use crate::rule::Matcher;
+
+/// Longest name of a config, in characters.
+const NAME_MAX: usize = 80;
+/// A config must fit in one message with room to spare: 127 bytes a name.
+const MANUAL_NAMES_MAX: usize = 5_000;
+/// More excludes than this want to be a rule.
+const EXCLUDES_MAX: usize = 100;
+/// Longest glob or tag: the longest tag Key Vault takes, name and value.
+const PATTERN_MAX: usize = 1_025;
+
+/// Everything that is wrong with a spec, one sentence each with its fix; empty: nothing.
+pub fn check_spec(spec: &ConfigSpec) -> Vec<String> {
+    let mut problems = Vec::new();
+    let name = spec.name.trim();
+    if name.is_empty() || name.chars().count() > NAME_MAX || name.chars().any(char::is_control) {
+        problems.push(format!("name: give 1 to {NAME_MAX} printable characters"));
+    }
+    if name != spec.name {
+        problems.push("name: take the blanks at its ends away".to_owned());
+    }
+    if spec.item_types.is_empty() {
+        problems.push("item_types: choose at least one of secrets, certificates, keys".to_owned());
+    }
+    if spec.exclude.len() > EXCLUDES_MAX {
+        problems.push(format!("exclude: at most {EXCLUDES_MAX} globs; say it in the rule"));
+    }
+    check_rule(spec, &mut problems);
+    for (side, vault) in [(Side::Source, &spec.source), (Side::Target, &spec.target)] {
+        check_vault(side, vault, &mut problems);
+    }
+    if let (VaultRef::Discovered(source), VaultRef::Discovered(target)) = (&spec.source, &spec.target)
+        && source.vault.eq_ignore_ascii_case(&target.vault)
+    {
+        problems.push("target: must be another vault than the source".to_owned());
+    }
+    problems
+}
+
+/// Whether two vaults can be a pair.
+pub fn check_pair(source: &VaultIdentity, target: &VaultIdentity) -> Result<(), Refusal> {
+    let refusal = |detail: String, fix: &str| Err(Refusal::new(RequestCode::NotValidated, detail, fix));
+    if source.uri.trim_end_matches('/').eq_ignore_ascii_case(target.uri.trim_end_matches('/')) {
+        return refusal(format!("source and target are the same vault, {}", source.name), "choose another target");
+    }
+    if !source.tenant.eq_ignore_ascii_case(&target.tenant) {
+        return refusal(
+            format!("{} is in tenant {}, {} in {}", source.name, source.tenant, target.name, target.tenant),
+            "choose two vaults of one tenant",
+        );
+    }
+    Ok(())
+}
+
+fn check_rule(spec: &ConfigSpec, problems: &mut Vec<String>) {
+    let patterns = spec.exclude.iter().chain(match &spec.rule {
+        Rule::Tagged { tag } => Some(tag),
+        Rule::Pattern { glob } => Some(glob),
+        Rule::All {} | Rule::Manual { .. } => None,
+    });
+    if patterns.into_iter().any(|pattern| pattern.len() > PATTERN_MAX) {
+        problems.push(format!("rule: a glob or tag may have at most {PATTERN_MAX} bytes"));
+        return;
+    }
+    if let Err(error) = Matcher::new(spec) {
+        problems.push(format!("rule: {error}"));
+    }
+    if let Rule::Manual { names } = &spec.rule {
+        if names.is_empty() {
+            problems.push("rule: name at least one item".to_owned());
+        }
+        if names.len() > MANUAL_NAMES_MAX {
+            problems.push(format!("rule: at most {MANUAL_NAMES_MAX} names; use a tag or a glob"));
+        }
+    }
+}
+
+fn check_vault(side: Side, vault: &VaultRef, problems: &mut Vec<String>) {
+    let side = side.as_str();
+    match vault {
+        VaultRef::Discovered(reference) => {
+            let name = &reference.vault;
+            let valid = (3..=24).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+            if !valid {
+                problems.push(format!("{side}.vault: a vault's name has 3 to 24 characters of 0-9, a-z and -"));
+            }
+        }
+        VaultRef::ByHand(reference) => {
+            let host = reference.uri.trim_end_matches('/').strip_prefix("https://");
+            let valid = host.is_some_and(|host| {
+                !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b':'))
+            });
+            if !valid {
+                problems.push(format!("{side}.uri: write https://NAME.vault.azure.net, without a path"));
+            }
+            if !is_guid(&reference.subscription) {
+                problems.push(format!("{side}.subscription: give the subscription's id, a GUID"));
+            }
+            if reference.region.is_empty() || !reference.region.bytes().all(|b| b.is_ascii_alphanumeric()) {
+                problems.push(format!("{side}.region: give the region's short name, such as westeurope"));
+            }
+        }
+    }
+}
+
+fn is_guid(text: &str) -> bool {
+    text.len() == 36
+        && text.bytes().enumerate().all(
+            |(i, b)| {
+                if matches!(i, 8 | 13 | 18 | 23) { b == b'-' } else { b.is_ascii_hexdigit() }
+            },
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{spec, vault};
+
+    #[test]
+    fn a_good_spec_has_no_problems() {
+        assert_eq!(check_spec(&spec(Rule::All {})), Vec::<String>::new());
+    }
+
+    #[test]
+    fn each_problem_is_named_by_its_field() {
+        let mut bad = spec(Rule::Manual { names: Default::default() });
+        bad.name = " ".to_owned();
+        bad.item_types.clear();
+        bad.exclude = vec!["[".to_owned()];
+        bad.target = bad.source.clone();
+        let problems = check_spec(&bad);
+        for field in ["name:", "item_types:", "rule:", "target:"] {
+            assert!(problems.iter().any(|problem| problem.starts_with(field)), "{field} in {problems:?}");
+        }
+    }
+
+    #[test]
+    fn a_vault_by_hand_is_checked_for_form() {
+        let by_hand = |uri: &str, subscription: &str, region: &str| {
+            let mut spec = spec(Rule::All {});
+            spec.source = VaultRef::ByHand(proto_msgs::config::VaultByHand {
+                uri: uri.into(),
+                subscription: subscription.into(),
+                region: region.into(),
+            });
+            check_spec(&spec).len()
+        };
+        let guid = "00000000-0000-4000-8000-000000000001";
+        assert_eq!(by_hand("https://a.vault.azure.net/", guid, "westeurope"), 0);
+        assert_eq!(by_hand("http://a.vault.azure.net", "x", "west europe"), 3);
+        assert_eq!(by_hand("https://a.vault.azure.net/secrets/x", guid, "westeurope"), 1);
+    }
+
+    #[test]
+    fn a_pair_must_differ_and_share_the_tenant() {
+        let (a, b) = (vault("a"), vault("b"));
+        assert_eq!(check_pair(&a, &b), Ok(()));
+        assert!(check_pair(&a, &a).is_err());
+        let elsewhere = VaultIdentity { tenant: "other".to_owned(), ..b };
+        assert!(check_pair(&a, &elsewhere).is_err());
+    }
+}

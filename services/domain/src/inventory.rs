@@ -1,0 +1,72 @@
+//! A vault's listing as it comes together, page by page.
+//!
+//! Invariant: a listing counts as complete only if its last page arrived. What was seen on the pages of an incomplete
+//! one is true all the same; only what was not seen means nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proto_msgs::{
+    ItemType, RecordKey, Timestamp,
+    vault::{DeletedMeta, ItemMeta},
+    worker::{InventoryPage, Listing},
+};
+
+/// What the listings of one vault showed.
+#[derive(Debug, Clone, Default)]
+pub struct Inventory {
+    live: BTreeMap<RecordKey, ItemMeta>,
+    deleted: BTreeMap<RecordKey, DeletedMeta>,
+    complete: BTreeSet<(ItemType, Listing)>,
+    read_at: Option<Timestamp>,
+}
+
+impl Inventory {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes a page in. Pages may arrive twice.
+    pub fn add(&mut self, kind: ItemType, page: InventoryPage) {
+        for item in page.live {
+            self.live.insert(RecordKey { kind, name: item.name.clone() }, item);
+        }
+        for deleted in page.deleted {
+            self.deleted.insert(RecordKey { kind, name: deleted.item.name.clone() }, deleted);
+        }
+        self.read_at = self.read_at.max(Some(page.read_at));
+    }
+
+    /// The last page of a listing arrived.
+    pub fn finish(&mut self, kind: ItemType, listing: Listing) {
+        self.complete.insert((kind, listing));
+    }
+
+    pub fn is_complete(&self, kind: ItemType, listing: Listing) -> bool {
+        self.complete.contains(&(kind, listing))
+    }
+
+    pub fn live(&self, key: &RecordKey) -> Option<&ItemMeta> {
+        self.live.get(key)
+    }
+
+    pub fn deleted(&self, key: &RecordKey) -> Option<&DeletedMeta> {
+        self.deleted.get(key)
+    }
+
+    pub fn live_items(&self) -> impl Iterator<Item = (&RecordKey, &ItemMeta)> {
+        self.live.iter()
+    }
+
+    pub fn deleted_items(&self) -> impl Iterator<Item = (&RecordKey, &DeletedMeta)> {
+        self.deleted.iter()
+    }
+
+    /// Live items of all types.
+    pub fn len(&self) -> usize {
+        self.live.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.live.is_empty()
+    }
+}

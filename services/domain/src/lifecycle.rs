@@ -1,0 +1,246 @@
+//! How a record goes from one state to the next.
+//!
+//! Each function takes the record as it is and gives the whole next state; whoever appends it expects the sequence it
+//! read. Invariants: every status but `pending`, `syncing` and `active` has a code, and those have none; an intent
+//! without outcome is carried forward until a read of the target settled it.
+
+use std::time::Duration;
+
+use proto_msgs::{
+    ErrorCode, MessageId, Record, Recoverability, Revision, RunId, Status, Timestamp, VersionId,
+    record::{AttemptReport, Baseline, UnresolvedAttempt},
+    vault::{CallFailure, Detail, SideState},
+};
+
+use crate::backoff;
+
+/// An attempt that came to an end without success.
+#[derive(Debug, Clone)]
+pub struct Ended {
+    pub failure: CallFailure,
+    pub trace: Trace,
+    /// This attempt's own intent.
+    pub operation: MessageId,
+    pub report: AttemptReport,
+    /// The source as it was read, if it was.
+    pub source_seen: Option<SideState>,
+}
+
+/// Whether an attempt may have left something at the target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trace {
+    /// Certainly nothing.
+    None,
+    /// A write was sent and its answer never came.
+    MayHaveWritten { source_version: Option<VersionId>, x5t: Option<String> },
+}
+
+/// Will be synced in this run.
+pub fn pending(record: Record, run: Option<RunId>, revision: Revision) -> Record {
+    Record { status: Status::Pending, code: None, detail: None, next_attempt: None, run, revision, ..record }
+}
+
+/// Not attempted, for a reason found without a call.
+pub fn blocked(
+    record: Record,
+    code: ErrorCode,
+    message: String,
+    source_seen: Option<SideState>,
+    run: Option<RunId>,
+    revision: Revision,
+) -> Record {
+    let status = standing(code);
+    let detail = Some(Detail::new(message));
+    Record { status, code: Some(code), detail, source_seen, attempt: 0, next_attempt: None, run, revision, ..record }
+}
+
+/// Being attempted. An older intent that is not settled stays: this attempt settles it before it writes.
+pub fn intent(record: Record, attempt: UnresolvedAttempt, run: Option<RunId>, revision: Revision) -> Record {
+    let unresolved = Some(record.unresolved.unwrap_or(attempt));
+    Record {
+        status: Status::Syncing,
+        code: None,
+        detail: None,
+        next_attempt: None,
+        unresolved,
+        run,
+        revision,
+        ..record
+    }
+}
+
+/// Being attempted, after a read of the target settled the older intent.
+pub fn settled(record: Record, attempt: UnresolvedAttempt) -> Record {
+    Record { unresolved: Some(attempt), ..record }
+}
+
+/// In sync.
+pub fn succeeded(record: Record, baseline: Baseline, report: AttemptReport) -> Record {
+    Record {
+        status: Status::Active,
+        code: None,
+        detail: None,
+        source_seen: Some(baseline.source.clone()),
+        baseline: Some(baseline),
+        leave: None,
+        attempt: 0,
+        next_attempt: None,
+        unresolved: None,
+        last_attempt: Some(report),
+        ..record
+    }
+}
+
+/// Not in sync: retried, blocked or failed, by the code. `jitter` is in 0..1.
+pub fn failed(record: Record, ended: Ended, now: Timestamp, jitter: f64) -> Record {
+    let code = ended.failure.code;
+    let attempt = record.attempt.saturating_add(1);
+    let wait = retry_wait(code, attempt, ended.failure.retry_after_ms.map(Duration::from_millis), jitter);
+    let unresolved = still_unresolved(record.unresolved.clone(), &ended);
+    Record {
+        status: if wait.is_some() { Status::Retrying } else { standing(code) },
+        code: Some(code),
+        detail: Some(ended.failure.detail),
+        source_seen: ended.source_seen.or(record.source_seen),
+        attempt,
+        next_attempt: wait.map(|wait| now.plus(wait)),
+        unresolved,
+        last_attempt: Some(ended.report),
+        ..record
+    }
+}
+
+/// The last message of a record whose config is deleted.
+pub fn removed(record: Record) -> Record {
+    Record { removed: true, next_attempt: None, ..record }
+}
+
+/// The status that goes with a code, where nothing is tried again by itself.
+fn standing(code: ErrorCode) -> Status {
+    const SWITCHED_OFF: [ErrorCode; 3] = [ErrorCode::SourceGone, ErrorCode::RuleNoMatch, ErrorCode::OperatorDisabled];
+    match Status::blocked_by(code) {
+        Some(blocked) => blocked,
+        None if SWITCHED_OFF.contains(&code) => Status::Disabled,
+        None if code == ErrorCode::Drift => Status::Drifted,
+        None => Status::Failed,
+    }
+}
+
+fn retry_wait(code: ErrorCode, attempt: u32, retry_after: Option<Duration>, jitter: f64) -> Option<Duration> {
+    match code.recoverability() {
+        Recoverability::Auto => backoff::delay(attempt, retry_after, jitter),
+        Recoverability::AutoThenOperator if attempt <= 1 => backoff::delay(attempt, retry_after, jitter),
+        Recoverability::AutoThenOperator
+        | Recoverability::Operator
+        | Recoverability::User
+        | Recoverability::Scope
+        | Recoverability::Manual => None,
+    }
+}
+
+/// What is carried forward: an older intent nobody settled, or this one if it may have written.
+fn still_unresolved(carried: Option<UnresolvedAttempt>, ended: &Ended) -> Option<UnresolvedAttempt> {
+    let carried = carried?;
+    let is_own = carried.operation == ended.operation;
+    match &ended.trace {
+        Trace::None if is_own => None,
+        Trace::MayHaveWritten { source_version, x5t } if is_own => Some(UnresolvedAttempt {
+            source_version: source_version.clone().or(carried.source_version),
+            x5t: x5t.clone().or(carried.x5t),
+            ..carried
+        }),
+        Trace::None | Trace::MayHaveWritten { .. } => Some(carried),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{REVISION, at, baseline, record, report, side};
+    use proto_msgs::{Epoch, ItemType, record::OutcomeKind};
+
+    fn own(operation: u128) -> UnresolvedAttempt {
+        UnresolvedAttempt {
+            operation: MessageId::from_random(operation),
+            worker: "worker-1".parse().unwrap(),
+            epoch: Epoch(1),
+            started: at(0),
+            source_version: None,
+            source_updated: Some(at(0)),
+            x5t: None,
+        }
+    }
+
+    fn syncing(operation: u128) -> Record {
+        intent(record(ItemType::Secrets, "a", Status::Pending), own(operation), None, REVISION)
+    }
+
+    fn ended(code: ErrorCode, operation: u128, trace: Trace) -> Ended {
+        Ended {
+            failure: CallFailure { code, detail: Detail::new("x"), retry_after_ms: None },
+            trace,
+            operation: MessageId::from_random(operation),
+            report: report(OutcomeKind::Failed),
+            source_seen: None,
+        }
+    }
+
+    #[test]
+    fn every_code_leads_to_a_status_that_goes_with_it() {
+        for &code in ErrorCode::ALL {
+            let next = failed(syncing(1), ended(code, 1, Trace::None), at(1), 0.5);
+            assert!(!next.status.needs_no_code(), "{code}");
+            assert_eq!(next.code, Some(code));
+            if let Some(expected) = next.status.blocking_code() {
+                assert_eq!(expected, code);
+            }
+            assert_eq!(next.status == Status::Retrying, next.next_attempt.is_some(), "{code}");
+        }
+    }
+
+    #[test]
+    fn a_transient_failure_is_retried_until_the_eighth() {
+        let mut current = syncing(1);
+        for attempt in 1..=backoff::ATTEMPTS_MAX {
+            current = failed(current, ended(ErrorCode::TransientNetwork, 1, Trace::None), at(1), 0.5);
+            let expected = if attempt < backoff::ATTEMPTS_MAX { Status::Retrying } else { Status::Failed };
+            assert_eq!((current.status, current.attempt), (expected, attempt));
+        }
+    }
+
+    #[test]
+    fn an_intent_that_certainly_wrote_nothing_is_settled() {
+        let next = failed(syncing(1), ended(ErrorCode::Throttled, 1, Trace::None), at(1), 0.5);
+        assert_eq!(next.unresolved, None);
+    }
+
+    #[test]
+    fn an_intent_that_may_have_written_is_carried_with_the_version_it_knew() {
+        let version: VersionId = "abc".parse().unwrap();
+        let trace = Trace::MayHaveWritten { source_version: Some(version.clone()), x5t: None };
+        let next = failed(syncing(1), ended(ErrorCode::TransientNetwork, 1, trace), at(1), 0.5);
+        assert_eq!(next.unresolved.unwrap().source_version, Some(version));
+    }
+
+    #[test]
+    fn an_older_intent_survives_a_newer_attempt_that_did_not_read_the_target() {
+        let carried = intent(syncing(1), own(2), None, REVISION);
+        assert_eq!(carried.unresolved, Some(own(1)));
+        let next = failed(carried.clone(), ended(ErrorCode::Throttled, 2, Trace::None), at(1), 0.5);
+        assert_eq!(next.unresolved, Some(own(1)));
+        assert_eq!(settled(carried, own(2)).unresolved, Some(own(2)));
+    }
+
+    #[test]
+    fn success_clears_everything_that_was_open() {
+        let next = succeeded(syncing(1), baseline(side("s1", 1), 10), report(OutcomeKind::Written));
+        assert_eq!((next.status, next.code, next.attempt, next.unresolved.clone()), (Status::Active, None, 0, None));
+        assert_eq!(next.source_seen, next.baseline.map(|b| b.source));
+    }
+
+    #[test]
+    fn a_block_found_by_the_plan_keeps_what_is_unresolved() {
+        let next = blocked(syncing(1), ErrorCode::Excluded, "x".into(), None, None, REVISION);
+        assert_eq!((next.status, next.unresolved), (Status::BlockedExcluded, Some(own(1))));
+    }
+}

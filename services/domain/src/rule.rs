@@ -1,0 +1,154 @@
+//! Which items of a vault a config is about.
+//!
+//! Names compare without case, as Key Vault compares them; tags compare exactly, as it keeps them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use glob::Pattern;
+use proto_msgs::{ConfigSpec, ItemName, Rule};
+
+/// A rule that cannot be followed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RuleError {
+    #[error("glob {glob:?} is not valid: {reason}; use *, ? and [a-z]")]
+    Glob { glob: String, reason: &'static str },
+    #[error("tag {tag:?} has no name: write name=value, or name alone for any value")]
+    Tag { tag: String },
+}
+
+/// A glob over item names.
+#[derive(Debug, Clone)]
+pub struct NameGlob(Pattern);
+
+impl NameGlob {
+    pub fn new(text: &str) -> Result<Self, RuleError> {
+        let invalid = |reason| RuleError::Glob { glob: text.to_owned(), reason };
+        if text.is_empty() {
+            return Err(invalid("it is empty"));
+        }
+        let mut lower = text.to_lowercase();
+        while lower.contains("**") {
+            lower = lower.replace("**", "*");
+        }
+        Pattern::new(&lower).map(Self).map_err(|error| invalid(error.msg))
+    }
+
+    pub fn matches(&self, name: &ItemName) -> bool {
+        self.0.matches(&name.key())
+    }
+}
+
+/// What a rule says of one item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Matched {
+    Yes,
+    /// Matched, and taken out by an exclude.
+    Excluded,
+    No,
+}
+
+/// A config's rule and excludes, ready to be asked.
+#[derive(Debug)]
+pub struct Matcher {
+    rule: Include,
+    exclude: Vec<NameGlob>,
+}
+
+#[derive(Debug)]
+enum Include {
+    All,
+    Tag { name: String, value: Option<String> },
+    Glob(NameGlob),
+    Names(BTreeSet<ItemName>),
+}
+
+impl Matcher {
+    pub fn new(spec: &ConfigSpec) -> Result<Self, RuleError> {
+        let rule = match &spec.rule {
+            Rule::All {} => Include::All,
+            Rule::Tagged { tag } => tag_rule(tag)?,
+            Rule::Pattern { glob } => Include::Glob(NameGlob::new(glob)?),
+            Rule::Manual { names } => Include::Names(names.clone()),
+        };
+        let exclude = spec.exclude.iter().map(|glob| NameGlob::new(glob)).collect::<Result<_, _>>()?;
+        Ok(Self { rule, exclude })
+    }
+
+    pub fn matches(&self, name: &ItemName, tags: &BTreeMap<String, String>) -> Matched {
+        let included = match &self.rule {
+            Include::All => true,
+            Include::Tag { name, value: None } => tags.contains_key(name),
+            Include::Tag { name, value: Some(value) } => tags.get(name) == Some(value),
+            Include::Glob(glob) => glob.matches(name),
+            Include::Names(names) => names.contains(name),
+        };
+        match included {
+            false => Matched::No,
+            true if self.exclude.iter().any(|glob| glob.matches(name)) => Matched::Excluded,
+            true => Matched::Yes,
+        }
+    }
+}
+
+fn tag_rule(tag: &str) -> Result<Include, RuleError> {
+    let (name, value) = match tag.split_once('=') {
+        Some((name, value)) => (name, Some(value.to_owned())),
+        None => (tag, None),
+    };
+    if name.is_empty() {
+        return Err(RuleError::Tag { tag: tag.to_owned() });
+    }
+    Ok(Include::Tag { name: name.to_owned(), value })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::spec;
+
+    fn matched(rule: Rule, exclude: &[&str], name: &str, tags: &[(&str, &str)]) -> Matched {
+        let mut spec = spec(rule);
+        spec.exclude = exclude.iter().map(|&glob| glob.to_owned()).collect();
+        let tags = tags.iter().map(|&(k, v)| (k.to_owned(), v.to_owned())).collect();
+        Matcher::new(&spec).unwrap().matches(&name.parse().unwrap(), &tags)
+    }
+
+    #[test]
+    fn a_tag_rule_with_a_value_wants_that_value_and_without_one_any() {
+        let tagged = |tag: &str| Rule::Tagged { tag: tag.to_owned() };
+        assert_eq!(matched(tagged("replicate=true"), &[], "a", &[("replicate", "true")]), Matched::Yes);
+        assert_eq!(matched(tagged("replicate=true"), &[], "a", &[("replicate", "false")]), Matched::No);
+        assert_eq!(matched(tagged("replicate"), &[], "a", &[("replicate", "false")]), Matched::Yes);
+        assert_eq!(matched(tagged("replicate"), &[], "a", &[]), Matched::No);
+        assert_eq!(matched(tagged("a=b=c"), &[], "a", &[("a", "b=c")]), Matched::Yes);
+    }
+
+    #[test]
+    fn globs_and_names_compare_without_case() {
+        let pattern = |glob: &str| Rule::Pattern { glob: glob.to_owned() };
+        assert_eq!(matched(pattern("DB-*"), &[], "db-password", &[]), Matched::Yes);
+        assert_eq!(matched(pattern("db-[A-C]?"), &[], "DB-b1", &[]), Matched::Yes);
+        assert_eq!(matched(pattern("db-[!a]"), &[], "db-a", &[]), Matched::No);
+        assert_eq!(matched(pattern("**x**"), &[], "axb", &[]), Matched::Yes);
+        let manual = Rule::Manual { names: BTreeSet::from(["DB-Password".parse().unwrap()]) };
+        assert_eq!(matched(manual, &[], "db-password", &[]), Matched::Yes);
+    }
+
+    #[test]
+    fn an_exclude_speaks_only_where_the_rule_matched() {
+        assert_eq!(matched(Rule::All {}, &["tmp-*"], "TMP-1", &[]), Matched::Excluded);
+        assert_eq!(matched(Rule::Pattern { glob: "db-*".into() }, &["tmp-*"], "tmp-1", &[]), Matched::No);
+    }
+
+    #[test]
+    fn what_cannot_be_followed_is_refused_by_name() {
+        for rule in [
+            Rule::Pattern { glob: "[a".into() },
+            Rule::Pattern { glob: String::new() },
+            Rule::Tagged { tag: "=x".into() },
+            Rule::Tagged { tag: String::new() },
+        ] {
+            assert!(Matcher::new(&spec(rule)).is_err());
+        }
+    }
+}
