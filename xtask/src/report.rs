@@ -6,7 +6,7 @@
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use crate::counts::Counts;
 
@@ -70,8 +70,11 @@ impl Report {
         self.entries.iter().any(|entry| entry.verdict == Verdict::Failed)
     }
 
-    /// Prints the table and, last, the line of counts where tests were asked for.
-    pub fn finish(self, with_counts: bool) -> ExitCode {
+    /// Prints the table and, last, the line of counts where tests were asked for: then none at all is a failure.
+    pub fn finish(mut self, with_counts: bool) -> ExitCode {
+        if with_counts && !self.failed() && self.counts().passed == 0 {
+            self.step("any test at all", |_| bail!("no test was run: is the filter right?") as Result<()>);
+        }
         println!("\n{}", self.table());
         if with_counts {
             println!("{}", self.counts());
@@ -141,7 +144,7 @@ mod tests {
     #[test]
     fn the_first_failure_stops_what_follows_and_the_rest_is_listed() {
         let mut report = Report::new(false);
-        report.step("first", |_| anyhow::bail!("broken") as Result<()>);
+        report.step("first", |_| bail!("broken") as Result<()>);
 
         assert!(report.step("second", |_| Ok(())).is_none());
 
@@ -151,7 +154,7 @@ mod tests {
     #[test]
     fn keep_going_runs_what_follows_a_failure() {
         let mut report = Report::new(true);
-        report.step("first", |_| anyhow::bail!("broken") as Result<()>);
+        report.step("first", |_| bail!("broken") as Result<()>);
 
         assert!(report.step("second", |_| Ok(())).is_some());
         assert!(report.failed());
@@ -160,13 +163,29 @@ mod tests {
     #[test]
     fn a_step_that_fails_without_a_failed_test_counts_as_one_failure() {
         let mut report = Report::new(true);
-        report.step("lint", |_| anyhow::bail!("broken") as Result<()>);
+        report.step("lint", |_| bail!("broken") as Result<()>);
         report.step("unit", |counts| {
             counts.add(Counts { passed: 3, failed: 2, skipped: 0 });
-            anyhow::bail!("2 tests failed") as Result<()>
+            bail!("2 tests failed") as Result<()>
         });
 
         assert_eq!(report.counts(), Counts { passed: 3, failed: 3, skipped: 0 });
+    }
+
+    #[test]
+    fn a_run_without_a_single_test_is_no_success() {
+        let mut report = Report::new(false);
+        report.step("unit", |_| Ok(()));
+
+        assert_eq!(report.finish(true), ExitCode::FAILURE);
+    }
+
+    #[test]
+    fn a_run_that_was_not_to_test_needs_no_tests() {
+        let mut report = Report::new(false);
+        report.step("lint", |_| Ok(()));
+
+        assert_eq!(report.finish(false), ExitCode::SUCCESS);
     }
 
     #[test]
