@@ -1,0 +1,10 @@
+//! The whole system, from outside: real processes, a real NATS server, the emulator over TLS, the official Azure SDK.
+//!
+//! One test binary, so that linking happens once. Tests are independent: each has a cluster and ports of its own.
+
+mod bad_input;
+mod demo;
+mod fixtures;
+mod frozen_worker;
+mod killed_worker;
+mod steady;
