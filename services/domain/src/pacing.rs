@@ -145,23 +145,25 @@ impl<K: PartialEq + Clone> WeightedRoundRobin<K> {
         self.members.retain(|member| member.key != *key);
     }
 
+    /// The member whose turn it would be among those that have something to do. Nobody pays yet.
+    pub fn peek(&self, is_ready: impl Fn(&K) -> bool) -> Option<K> {
+        let ready = self.members.iter().filter(|member| is_ready(&member.key));
+        // The first of equals, as in `next`.
+        ready.rev().max_by_key(|member| member.credit + member.weight).map(|member| member.key.clone())
+    }
+
     /// The member whose turn it is among those that have something to do.
     pub fn next(&mut self, is_ready: impl Fn(&K) -> bool) -> Option<K> {
+        let chosen = self.peek(&is_ready)?;
         let mut total = 0;
-        let mut best: Option<usize> = None;
-        for i in 0..self.members.len() {
-            if !is_ready(&self.members[i].key) {
-                continue;
-            }
-            total += self.members[i].weight;
-            self.members[i].credit += self.members[i].weight;
-            if best.is_none_or(|best| self.members[i].credit > self.members[best].credit) {
-                best = Some(i);
-            }
+        for member in self.members.iter_mut().filter(|member| is_ready(&member.key)) {
+            total += member.weight;
+            member.credit += member.weight;
         }
-        let chosen = &mut self.members[best?];
-        chosen.credit -= total;
-        Some(chosen.key.clone())
+        if let Some(member) = self.members.iter_mut().find(|member| member.key == chosen) {
+            member.credit -= total;
+        }
+        Some(chosen)
     }
 }
 
@@ -219,6 +221,10 @@ mod tests {
         assert_eq!(got.iter().filter(|&&key| key == "small").count(), 2);
         assert_eq!(turns.next(|key| *key == "small"), Some("small"));
         assert_eq!(turns.next(|_| false), None);
+        for _ in 0..5 {
+            let expected = turns.peek(|_| true);
+            assert_eq!(turns.next(|_| true), expected);
+        }
     }
 
     proptest! {

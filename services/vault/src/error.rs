@@ -156,7 +156,9 @@ impl VaultError {
             },
             VaultErrorKind::NetworkDenied => by_side(ErrorCode::SourceNetworkDenied, ErrorCode::TargetNetworkDenied),
             VaultErrorKind::Disabled => by_side(ErrorCode::SourceDisabled, ErrorCode::Drift),
-            VaultErrorKind::ManagedByCertificate => by_side(ErrorCode::ManagedByCertificate, ErrorCode::TargetNameTaken),
+            VaultErrorKind::ManagedByCertificate => {
+                by_side(ErrorCode::ManagedByCertificate, ErrorCode::TargetNameTaken)
+            }
             VaultErrorKind::PolicyDenied => ErrorCode::TargetPolicyDenied,
             VaultErrorKind::NotFound => by_side(ErrorCode::SourceNotFound, ErrorCode::Drift),
             VaultErrorKind::SoftDeleted => by_side(ErrorCode::SourceSoftDeleted, ErrorCode::TargetSoftDeleted),

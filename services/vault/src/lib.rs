@@ -120,10 +120,20 @@ pub trait Vault: Send + Sync + 'static {
     ) -> Result<InventoryPage, VaultError>;
 
     /// Every version of an item, as metadata; all pages. Empty where there is no such item.
-    async fn versions(&self, kind: ItemType, name: &ItemName, correlation: CorrelationId) -> Result<Answer<Vec<VersionMeta>>, VaultError>;
+    async fn versions(
+        &self,
+        kind: ItemType,
+        name: &ItemName,
+        correlation: CorrelationId,
+    ) -> Result<Answer<Vec<VersionMeta>>, VaultError>;
 
     /// Reads a secret with its value: the newest version, or the one named.
-    async fn read_secret(&self, name: &ItemName, version: Option<&VersionId>, correlation: CorrelationId) -> Result<Answer<Secret>, VaultError>;
+    async fn read_secret(
+        &self,
+        name: &ItemName,
+        version: Option<&VersionId>,
+        correlation: CorrelationId,
+    ) -> Result<Answer<Secret>, VaultError>;
 
     /// Writes a new version of a secret, value and attributes in one call. Not idempotent: a lost reply may leave a version behind.
     async fn write_secret(
@@ -136,7 +146,11 @@ pub trait Vault: Send + Sync + 'static {
     ) -> Result<Answer<SideState>, VaultError>;
 
     /// Reads a certificate and its policy; no private key.
-    async fn read_certificate(&self, name: &ItemName, correlation: CorrelationId) -> Result<Answer<Certificate>, VaultError>;
+    async fn read_certificate(
+        &self,
+        name: &ItemName,
+        correlation: CorrelationId,
+    ) -> Result<Answer<Certificate>, VaultError>;
 
     /// Reads a certificate's private key and chain through its backing secret.
     async fn export_certificate(
@@ -162,7 +176,12 @@ pub trait Vault: Send + Sync + 'static {
     async fn backup_key(&self, name: &ItemName, correlation: CorrelationId) -> Result<Answer<SecretValue>, VaultError>;
 
     /// Restores a key from its backup. A create, never an update: refused where the name exists.
-    async fn restore_key(&self, backup: &SecretValue, gate: &WriteGate, correlation: CorrelationId) -> Result<Answer<SideState>, VaultError>;
+    async fn restore_key(
+        &self,
+        backup: &SecretValue,
+        gate: &WriteGate,
+        correlation: CorrelationId,
+    ) -> Result<Answer<SideState>, VaultError>;
 
     /// Brings attributes, content type and tags of the newest version up to date; makes no new version.
     /// Azure cannot clear `not_before` and `expires`: the caller looks after that.

@@ -1,0 +1,2 @@
+//! Twin.
+pub struct MemoryBroker;

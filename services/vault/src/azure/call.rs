@@ -1,0 +1,89 @@
+//! One call: its context, its deadline, its answer.
+
+use std::{future::Future, sync::Arc};
+
+use azure_core::http::{ClientMethodOptions, Context, headers::Headers, request::options::ClientRequestId};
+use azure_core::http::{Response, response::ResponseBody};
+use domain::timing::CALL_MAY_TAKE;
+use proto_msgs::{CorrelationId, Timestamp, vault::Side};
+use serde::de::DeserializeOwned;
+use time::{OffsetDateTime, format_description::well_known::Rfc2822};
+
+use super::{failure, transport::Sent};
+use crate::{Answer, Operation, VaultError, WriteGate};
+
+/// What a call is about: where, what, under which id, and behind which gate.
+pub(super) struct Call {
+    pub side: Side,
+    pub vault: String,
+    pub operation: Operation,
+    sent: Arc<Sent>,
+    context: Context<'static>,
+}
+
+impl Call {
+    pub(super) fn new(
+        side: Side,
+        vault: &str,
+        operation: Operation,
+        correlation: CorrelationId,
+        gate: Option<&WriteGate>,
+    ) -> Self {
+        let sent = Arc::new(Sent::default());
+        let mut context =
+            Context::new().with_value(ClientRequestId::from(correlation.to_string())).with_value(sent.clone());
+        if let Some(gate) = gate {
+            context.insert(gate.clone());
+        }
+        Self { side, vault: vault.to_owned(), operation, sent, context }
+    }
+
+    pub(super) fn context(&self) -> Context<'static> {
+        self.context.clone()
+    }
+
+    pub(super) fn options(&self) -> ClientMethodOptions<'static> {
+        ClientMethodOptions { context: self.context.clone(), ..Default::default() }
+    }
+
+    /// Whether the request was handed to the network.
+    pub(super) fn was_sent(&self) -> bool {
+        self.sent.get()
+    }
+
+    /// Makes the call and reads its answer as JSON.
+    pub(super) async fn make<T, M, F>(
+        &self,
+        request: impl Future<Output = azure_core::Result<Response<M, F>>>,
+    ) -> Result<Answer<T>, VaultError>
+    where
+        T: DeserializeOwned,
+    {
+        let response = match tokio::time::timeout(CALL_MAY_TAKE, request).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => return Err(failure::of(self, &error)),
+            Err(_) => return Err(failure::deadline(self)),
+        };
+        let (date, request_id) = read_headers(response.headers());
+        let body: ResponseBody = response.into_body();
+        let value = serde_json::from_slice(body.as_ref()).map_err(|_| failure::unreadable(self, request_id.clone()))?;
+        Ok(Answer { value, date, request_id })
+    }
+}
+
+fn read_headers(headers: &Headers) -> (Timestamp, Option<String>) {
+    use azure_core::http::headers::HeaderName;
+    let date = headers
+        .get_optional_str(&HeaderName::from_static("date"))
+        .and_then(|text| OffsetDateTime::parse(text, &Rfc2822).ok())
+        .map(|time| Timestamp::from_unix_seconds(time.unix_timestamp()))
+        // Without a date the same-second rule cannot be kept: as if read at the beginning of time, so it is read again.
+        .unwrap_or_default();
+    (date, headers.get_optional_str(&HeaderName::from_static("x-ms-request-id")).map(str::to_owned))
+}
+
+impl<T> Answer<T> {
+    pub(super) fn map<U>(self, convert: impl FnOnce(T) -> U) -> Answer<U> {
+        Answer { value: convert(self.value), date: self.date, request_id: self.request_id }
+    }
+}

@@ -1,0 +1,186 @@
+//! From an error of the SDK to what it means. Inner codes before the status; always from the raw body, because the SDK's
+//! own code is the bare status whenever the message holds an escape, as real ones do.
+
+use std::{error::Error as _, time::Duration};
+
+use azure_core::{
+    error::ErrorKind,
+    http::{RawResponse, StatusCode, headers::HeaderName},
+};
+use serde::Deserialize;
+
+use super::{call::Call, transport::GateClosed};
+use crate::{Operation, VaultError, VaultErrorKind};
+
+/// Longest message that is kept of an answer: enough to read, too little for a page of HTML.
+const MESSAGE_MAX: usize = 500;
+
+#[derive(Deserialize, Default)]
+struct Body {
+    #[serde(default)]
+    error: ErrorBody,
+}
+
+#[derive(Deserialize, Default)]
+struct ErrorBody {
+    #[serde(default)]
+    code: String,
+    #[serde(default)]
+    message: String,
+    innererror: Option<Box<ErrorBody>>,
+}
+
+pub(super) fn deadline(call: &Call) -> VaultError {
+    transient(call, "no answer within the deadline", call.was_sent())
+}
+
+pub(super) fn unreadable(call: &Call, request_id: Option<String>) -> VaultError {
+    VaultError {
+        azure_request_id: request_id,
+        // The call itself succeeded.
+        ..transient(call, "the answer cannot be read", true)
+    }
+}
+
+pub(super) fn of(call: &Call, error: &azure_core::Error) -> VaultError {
+    match error.kind() {
+        ErrorKind::HttpResponse { status, raw_response, .. } => match raw_response {
+            Some(raw) => from_response(call, *status, raw),
+            None => from_status(call, *status),
+        },
+        ErrorKind::Credential => new(call, VaultErrorKind::Unauthenticated, one_line(&error.to_string())),
+        _ if has_source::<GateClosed>(error) => new(call, VaultErrorKind::GateClosed, GateClosed.to_string()),
+        _ => transient(call, &one_line(&chain(error)), call.was_sent()),
+    }
+}
+
+fn from_response(call: &Call, status: StatusCode, raw: &RawResponse) -> VaultError {
+    let body: Body = serde_json::from_slice(raw.body().as_ref()).unwrap_or_default();
+    let mut innermost = &body.error;
+    let mut message = body.error.message.as_str();
+    while let Some(inner) = innermost.innererror.as_deref() {
+        innermost = inner;
+        if message.is_empty() {
+            message = &inner.message;
+        }
+    }
+    let header = |name: &'static str| raw.headers().get_optional_str(&HeaderName::from_static(name));
+    let kind = kind_of(call.operation, u16::from(status), &body.error, innermost);
+    VaultError {
+        message: one_line(&format!("{} {}: {message}", u16::from(status), innermost.code)),
+        azure_code: Some(innermost.code.clone()).filter(|code| !code.is_empty()),
+        azure_request_id: header("x-ms-request-id").map(str::to_owned),
+        missing_action: (kind == VaultErrorKind::Forbidden).then(|| action_in(message)).flatten(),
+        retry_after: retry_after(header("retry-after-ms").or(header("x-ms-retry-after-ms")), header("retry-after")),
+        may_have_written: call.operation.writes() && kind == VaultErrorKind::Transient,
+        ..new(call, kind, String::new())
+    }
+}
+
+fn from_status(call: &Call, status: StatusCode) -> VaultError {
+    let empty = ErrorBody::default();
+    let kind = kind_of(call.operation, u16::from(status), &empty, &empty);
+    let may_have_written = call.operation.writes() && kind == VaultErrorKind::Transient;
+    VaultError { may_have_written, ..new(call, kind, u16::from(status).to_string()) }
+}
+
+fn kind_of(operation: Operation, status: u16, outer: &ErrorBody, inner: &ErrorBody) -> VaultErrorKind {
+    if let Some(kind) = kind_of_code(&inner.code) {
+        return kind;
+    }
+    let says = |text: &str| outer.message.to_ascii_lowercase().contains(text);
+    match status {
+        401 => VaultErrorKind::Unauthenticated,
+        403 if says("policy") && says("disallowed") => VaultErrorKind::PolicyDenied,
+        403 => VaultErrorKind::Forbidden,
+        404 => VaultErrorKind::NotFound,
+        408 => VaultErrorKind::Transient,
+        409 if operation == Operation::RestoreKey => VaultErrorKind::AlreadyExists,
+        409 if operation == Operation::ImportCertificate => VaultErrorKind::NameTaken,
+        409 => VaultErrorKind::Unknown,
+        429 => VaultErrorKind::Throttled,
+        400 if operation == Operation::RestoreKey && says("geograph") => VaultErrorKind::OtherGeography,
+        400 if operation == Operation::RestoreKey && says("subscription") => VaultErrorKind::OtherSubscription,
+        400 if operation == Operation::BackupKey && says("version") => VaultErrorKind::TooManyVersions,
+        400 if operation == Operation::ImportCertificate && says("expired") => VaultErrorKind::CertificateExpired,
+        400 | 413 => VaultErrorKind::Rejected,
+        500..=599 => VaultErrorKind::Transient,
+        _ => VaultErrorKind::Unknown,
+    }
+}
+
+fn kind_of_code(code: &str) -> Option<VaultErrorKind> {
+    Some(match code {
+        "ForbiddenByRbac" | "AccessDenied" => VaultErrorKind::Forbidden,
+        "ForbiddenByFirewall" | "ForbiddenByConnection" => VaultErrorKind::NetworkDenied,
+        "ForbiddenByPolicy" | "RequestDisallowedByPolicy" => VaultErrorKind::PolicyDenied,
+        "SecretDisabled" => VaultErrorKind::Disabled,
+        "SecretManagedByKeyVault" => VaultErrorKind::ManagedByCertificate,
+        "ObjectIsDeletedButRecoverable" => VaultErrorKind::SoftDeleted,
+        "ObjectIsBeingDeleted" | "ObjectIsBeingRecovered" => VaultErrorKind::BeingDeleted,
+        "Throttled" => VaultErrorKind::Throttled,
+        _ => return None,
+    })
+}
+
+/// `Action: 'Microsoft.KeyVault/vaults/secrets/getSecret/action'` in the message of a 403.
+fn action_in(message: &str) -> Option<String> {
+    let at = message.find("Microsoft.KeyVault/")?;
+    let action: String =
+        message[at..].chars().take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '/' | '*')).collect();
+    Some(action)
+}
+
+fn retry_after(millis: Option<&str>, seconds: Option<&str>) -> Option<Duration> {
+    let number = |text: &str| text.trim().parse::<u64>().ok();
+    millis.and_then(number).map(Duration::from_millis).or_else(|| seconds.and_then(number).map(Duration::from_secs))
+}
+
+fn transient(call: &Call, message: &str, was_sent: bool) -> VaultError {
+    let may_have_written = was_sent && call.operation.writes();
+    VaultError { may_have_written, ..new(call, VaultErrorKind::Transient, message.to_owned()) }
+}
+
+fn new(call: &Call, kind: VaultErrorKind, message: String) -> VaultError {
+    VaultError {
+        kind,
+        operation: call.operation,
+        side: call.side,
+        vault: call.vault.clone(),
+        message,
+        azure_code: None,
+        azure_request_id: None,
+        missing_action: None,
+        retry_after: None,
+        may_have_written: false,
+    }
+}
+
+fn has_source<E: std::error::Error + 'static>(error: &azure_core::Error) -> bool {
+    let mut source = error.source();
+    while let Some(current) = source {
+        if current.is::<E>() {
+            return true;
+        }
+        source = current.source();
+    }
+    false
+}
+
+fn chain(error: &azure_core::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(current) = source {
+        let next = current.to_string();
+        if !text.contains(&next) {
+            text.push_str(": ");
+            text.push_str(&next);
+        }
+        source = current.source();
+    }
+    text
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(MESSAGE_MAX).collect()
+}

@@ -1,0 +1,112 @@
+//! The HTTP client under every Azure client, and the policy that asks the gate.
+
+use std::{fs, net::SocketAddr, sync::Arc};
+
+use async_trait::async_trait;
+use azure_core::{
+    error::ErrorKind,
+    http::{
+        ClientOptions, Context, Method, Request, RetryOptions, Transport,
+        policies::{Policy, PolicyResult},
+    },
+};
+use domain::timing::CALL_MAY_TAKE;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+
+use super::settings::{AzureSettings, SettingsError};
+use crate::WriteGate;
+
+/// Idle connections kept per vault: as many as a worker has attempts in flight.
+const IDLE_CONNECTIONS: usize = 256;
+
+/// What every client is made with.
+#[derive(Clone)]
+pub(super) struct Connection {
+    pub transport: Transport,
+    pub plain: reqwest::Client,
+}
+
+impl Connection {
+    pub(super) fn new(settings: &AzureSettings) -> Result<Self, SettingsError> {
+        // The first of several callers in a process wins; they all install the same.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut builder = reqwest::Client::builder()
+            .https_only(true)
+            .timeout(CALL_MAY_TAKE)
+            .pool_max_idle_per_host(IDLE_CONNECTIONS)
+            .redirect(reqwest::redirect::Policy::none());
+        if let Some(file) = &settings.ca_file {
+            let pem = fs::read(file).map_err(|error| {
+                SettingsError::value("ca_file", format!("{} cannot be read: {error}", file.display()))
+            })?;
+            let certificates = reqwest::Certificate::from_pem_bundle(&pem)
+                .map_err(|error| SettingsError::value("ca_file", format!("{} is not PEM: {error}", file.display())))?;
+            builder = builder.tls_certs_only(certificates);
+        }
+        if settings.resolve_localhost {
+            builder = builder.no_proxy().dns_resolver(Arc::new(LocalhostResolver));
+        }
+        let plain = builder.build().map_err(SettingsError::Client)?;
+        Ok(Self { transport: Transport::new(Arc::new(plain.clone())), plain })
+    }
+
+    pub(super) fn options(&self) -> ClientOptions {
+        ClientOptions {
+            transport: Some(self.transport.clone()),
+            // Retried by the coordinator, which knows the budget; and the SDK's own retry of a cold write loses its body.
+            retry: RetryOptions::none(),
+            per_try_policies: vec![Arc::new(GatePolicy)],
+            ..Default::default()
+        }
+    }
+}
+
+/// Asks the gate in the call's context directly before the request leaves: it stands behind the policy that gets tokens.
+#[derive(Debug)]
+struct GatePolicy;
+
+/// The gate was closed.
+#[derive(Debug, thiserror::Error)]
+#[error("the time in which this attempt may write is over")]
+pub(super) struct GateClosed;
+
+/// In a call's context: set once its request has been handed to the network.
+#[derive(Debug, Default)]
+pub(super) struct Sent(std::sync::atomic::AtomicBool);
+
+impl Sent {
+    pub(super) fn get(&self) -> bool {
+        self.0.load(std::sync::atomic::Ordering::Acquire)
+    }
+}
+
+#[async_trait]
+impl Policy for GatePolicy {
+    async fn send(&self, ctx: &Context, request: &mut Request, next: &[Arc<dyn Policy>]) -> PolicyResult {
+        let writes = request.method() != Method::Get;
+        if writes && ctx.value::<WriteGate>().is_some_and(|gate| !gate.is_open()) {
+            return Err(azure_core::Error::new(ErrorKind::Other, GateClosed));
+        }
+        if let Some(sent) = ctx.value::<Arc<Sent>>() {
+            sent.0.store(true, std::sync::atomic::Ordering::Release);
+        }
+        next[0].send(ctx, request, &next[1..]).await
+    }
+}
+
+/// Hosts under `localhost` are this machine; every other one is looked up as usual.
+struct LocalhostResolver;
+
+impl Resolve for LocalhostResolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        Box::pin(async move {
+            let host = name.as_str();
+            if host == "localhost" || host.ends_with(".localhost") {
+                let here: Addrs = Box::new(std::iter::once(SocketAddr::from(([127, 0, 0, 1], 0))));
+                return Ok(here);
+            }
+            let found: Vec<_> = tokio::net::lookup_host((host, 0)).await?.collect();
+            Ok(Box::new(found.into_iter()) as Addrs)
+        })
+    }
+}
