@@ -1,1 +1,36 @@
-//! coordinator
+//! The coordinator: decides, for the slots it owns, what every record of every config needs, and when.
+//!
+//! One actor per config, one per vault, and one loop that holds the leases and hears the fleet. Invariants: nothing is
+//! decided for a slot whose lease may have lapsed; every append is by compare-and-set and every command carries the
+//! epoch, so that an owner too many does no harm; events are hints, and whatever must not be missed has a timer and a
+//! read from the log's leader. Deliberately absent: an Azure identity, and values.
+
+mod config_actor;
+mod error;
+mod fleet;
+mod service;
+mod settings;
+mod slots;
+mod vault_actor;
+
+use broker::Broker;
+use runtime::{Origin, Shutdown};
+
+pub use error::CoordinatorError;
+pub use settings::CoordinatorSettings;
+
+/// What a coordinator works with. Cheap to clone.
+#[derive(Clone)]
+pub struct CoordinatorParts {
+    pub broker: Broker,
+    pub origin: Origin,
+}
+
+/// Coordinates until told to leave. Runs inside an actix system.
+pub async fn run(
+    settings: CoordinatorSettings,
+    parts: CoordinatorParts,
+    shutdown: Shutdown,
+) -> Result<(), CoordinatorError> {
+    service::run(settings, parts, shutdown).await
+}

@@ -1,0 +1,182 @@
+//! Lists both vaults, page by page, through whichever worker answers.
+//!
+//! A page that was lost is asked for again, a bounded number of times; a listing that broke off leaves its inventory
+//! incomplete, and what depends on absence is then not decided.
+
+use std::time::Duration;
+
+use domain::{backoff, inventory::Inventory};
+use futures::{StreamExt, stream};
+use proto_msgs::{
+    Config, CorrelationId, ErrorCode, ItemType, Recoverability,
+    subject::AnyWorker,
+    vault::{CallCounts, CallFailure, Detail, Side},
+    worker::{InventoryAnswer, InventoryPage, InventoryRequest, Listing},
+};
+
+use super::ConfigParts;
+use crate::vault_actor::Need;
+
+/// Times one page is asked for.
+const TRIES: u32 = 5;
+/// A page's call may take ten seconds, and a worker may be busy with others.
+const PAGE_LIMIT: Duration = Duration::from_secs(15);
+/// Both sides, three types, two listings.
+const LISTINGS_AT_ONCE: usize = 12;
+
+/// What both vaults hold, as far as it could be listed.
+pub(super) struct Inventories {
+    pub source: Inventory,
+    pub target: Inventory,
+    pub calls: CallCounts,
+    /// The first failure on each side.
+    pub source_failure: Option<CallFailure>,
+    pub target_failure: Option<CallFailure>,
+    /// Every page of every listing arrived.
+    pub is_complete: bool,
+}
+
+/// One listing to make.
+#[derive(Clone, Copy)]
+struct Wanted {
+    side: Side,
+    kind: ItemType,
+    listing: Listing,
+}
+
+/// One listing, as far as it came.
+struct Listed {
+    wanted: Wanted,
+    pages: Vec<InventoryPage>,
+    failure: Option<CallFailure>,
+    calls: u64,
+}
+
+pub(super) async fn list(parts: ConfigParts, config: Config, correlation: CorrelationId) -> Inventories {
+    let kinds: Vec<ItemType> = config.spec.item_types.iter().copied().collect();
+    let wanted = [Side::Source, Side::Target].into_iter().flat_map(|side| {
+        let listings = [Listing::Live, Listing::Deleted];
+        kinds.iter().flat_map(move |&kind| listings.map(|listing| Wanted { side, kind, listing })).collect::<Vec<_>>()
+    });
+    let listed = stream::iter(wanted).map(|wanted| one(&parts, &config, wanted, correlation));
+    let listed: Vec<Listed> = listed.buffer_unordered(LISTINGS_AT_ONCE).collect().await;
+    gather(listed)
+}
+
+fn gather(listed: Vec<Listed>) -> Inventories {
+    let mut all = Inventories {
+        source: Inventory::new(),
+        target: Inventory::new(),
+        calls: CallCounts::default(),
+        source_failure: None,
+        target_failure: None,
+        is_complete: true,
+    };
+    for Listed { wanted, pages, failure, calls } in listed {
+        let (inventory, failed) = match wanted.side {
+            Side::Source => (&mut all.source, &mut all.source_failure),
+            Side::Target => (&mut all.target, &mut all.target_failure),
+        };
+        pages.into_iter().for_each(|page| inventory.add(wanted.kind, page));
+        all.calls.list += calls;
+        match failure {
+            None => inventory.finish(wanted.kind, wanted.listing),
+            Some(failure) => {
+                all.is_complete = false;
+                failed.get_or_insert(failure);
+            }
+        }
+    }
+    all
+}
+
+async fn one(parts: &ConfigParts, config: &Config, wanted: Wanted, correlation: CorrelationId) -> Listed {
+    let mut listed = Listed { wanted, pages: Vec::new(), failure: None, calls: 0 };
+    let mut continuation = None;
+    loop {
+        match page(parts, config, wanted, continuation, correlation, &mut listed.calls).await {
+            Ok(page) => {
+                continuation = page.next.clone();
+                listed.pages.push(page);
+                if continuation.is_none() {
+                    return listed;
+                }
+            }
+            Err(failure) => {
+                tracing::warn!(config_id = %config.id, correlation_id = %correlation, side = wanted.side.as_str(), kind = %wanted.kind, code = %failure.code, error = failure.detail.message, "listing broke off");
+                listed.failure = Some(failure);
+                return listed;
+            }
+        }
+    }
+}
+
+async fn page(
+    parts: &ConfigParts,
+    config: &Config,
+    wanted: Wanted,
+    continuation: Option<String>,
+    correlation: CorrelationId,
+    calls: &mut u64,
+) -> Result<InventoryPage, CallFailure> {
+    let vault = match wanted.side {
+        Side::Source => &config.source,
+        Side::Target => &config.target,
+    };
+    let request = InventoryRequest {
+        config: config.id,
+        side: wanted.side,
+        vault: vault.clone(),
+        kind: wanted.kind,
+        listing: wanted.listing,
+        continuation,
+    };
+    let mut attempt = 1;
+    loop {
+        *calls += 1;
+        let failure = match ask(parts, wanted.side, &request, correlation).await {
+            Ok(page) => return Ok(page),
+            Err(failure) => failure,
+        };
+        let is_transient = failure.code.recoverability() == Recoverability::Auto && attempt < TRIES;
+        let asked = failure.retry_after_ms.map(Duration::from_millis);
+        let Some(wait) = backoff::delay(attempt, asked, parts.parts.origin.jitter()).filter(|_| is_transient) else {
+            return Err(failure);
+        };
+        attempt += 1;
+        tokio::time::sleep(wait).await;
+    }
+}
+
+async fn ask(
+    parts: &ConfigParts,
+    side: Side,
+    request: &InventoryRequest,
+    correlation: CorrelationId,
+) -> Result<InventoryPage, CallFailure> {
+    let vault = match side {
+        Side::Source => &parts.source,
+        Side::Target => &parts.target,
+    };
+    let need = Need { creating: 0, reads: 1 };
+    let Some(permit) = vault.acquire(request.config, need).await else {
+        return Err(no_answer("this coordinator leaves"));
+    };
+    let (broker, origin) = (&parts.parts.broker, &parts.parts.origin);
+    let subject = broker.subjects.any_worker(AnyWorker::Inventory);
+    let envelope = origin.envelope(correlation, request.clone());
+    let answer = broker::ask::<_, InventoryAnswer>(broker.bus.as_ref(), &subject, &envelope, PAGE_LIMIT).await;
+    match answer {
+        Ok(answer) => {
+            let throttled = answer.body.as_ref().err().filter(|failure| failure.code == ErrorCode::Throttled);
+            permit.end(need, throttled.map(|failure| failure.retry_after_ms.map(Duration::from_millis)));
+            answer.body
+        }
+        Err(error) => Err(no_answer(&error.to_string())),
+    }
+}
+
+fn no_answer(why: &str) -> CallFailure {
+    let message = format!("no worker gave a page of the listing: {why}");
+    CallFailure { code: ErrorCode::TransientNetwork, detail: Detail::new(message), retry_after_ms: None }
+}

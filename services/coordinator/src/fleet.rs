@@ -1,0 +1,171 @@
+//! Who is alive, as far as this coordinator hears.
+//!
+//! A member believes another silent only while it hears its own heartbeat come back and its own loop was not late: a
+//! restart of NATS must not look like the death of everybody else.
+
+use std::{cell::RefCell, collections::BTreeMap, rc::Rc, time::Duration};
+
+use domain::{placement, timing};
+use proto_msgs::{
+    MemberId, Shard,
+    worker::{Heartbeat, Role},
+};
+use runtime::BootTime;
+
+/// What was last heard of every member. Shared by the actors of this process, which all live on one thread.
+#[derive(Clone)]
+pub(crate) struct Fleet(Rc<RefCell<State>>);
+
+struct State {
+    own: MemberId,
+    members: BTreeMap<MemberId, Heard>,
+    own_heard: BootTime,
+    last_look: BootTime,
+}
+
+struct Heard {
+    heartbeat: Heartbeat,
+    at: BootTime,
+    /// Attempts handed to it since its last beat.
+    handed: u32,
+}
+
+impl Fleet {
+    pub(crate) fn new(own: MemberId, now: BootTime) -> Self {
+        Self(Rc::new(RefCell::new(State { own, members: BTreeMap::new(), own_heard: now, last_look: now })))
+    }
+
+    pub(crate) fn hear(&self, heartbeat: Heartbeat, now: BootTime) {
+        let mut state = self.0.borrow_mut();
+        if heartbeat.member == state.own {
+            state.own_heard = now;
+        }
+        state.members.insert(heartbeat.member.clone(), Heard { heartbeat, at: now, handed: 0 });
+    }
+
+    /// Forgets who has been silent; called by the loop every second. Nobody is, while this member itself was away.
+    pub(crate) fn look(&self, now: BootTime) {
+        let mut state = self.0.borrow_mut();
+        let late = (now - state.last_look).saturating_sub(timing::HEARTBEAT_EVERY);
+        state.last_look = now;
+        let is_deaf = now - state.own_heard > timing::SILENT_AFTER || late > timing::OWN_LATENESS_MAX;
+        if is_deaf {
+            // What was missed meanwhile is nobody's silence.
+            state.members.values_mut().for_each(|heard| heard.at = now);
+            return;
+        }
+        state.members.retain(|_, heard| now - heard.at < timing::SILENT_AFTER);
+    }
+
+    pub(crate) fn is_alive(&self, member: &MemberId) -> bool {
+        self.0.borrow().members.contains_key(member)
+    }
+
+    pub(crate) fn coordinators(&self) -> Vec<MemberId> {
+        let state = self.0.borrow();
+        let is_here = |heard: &&Heard| heard.heartbeat.role == Role::Coordinator && !heard.heartbeat.draining;
+        let mut all: Vec<_> =
+            state.members.values().filter(is_here).map(|heard| heard.heartbeat.member.clone()).collect();
+        if !all.contains(&state.own) {
+            all.push(state.own.clone());
+        }
+        all
+    }
+
+    /// Places a record: on its shard's own worker if that has room, else on the next in line.
+    pub(crate) fn place(&self, shard: Shard) -> Option<MemberId> {
+        let mut state = self.0.borrow_mut();
+        let with_room = state.members.values().filter(|heard| {
+            let beat = &heard.heartbeat;
+            beat.role == Role::Worker && !beat.draining && beat.room > heard.handed
+        });
+        let chosen = placement::owner(u64::from(shard.0), with_room.map(|heard| &heard.heartbeat.member))?.clone();
+        if let Some(heard) = state.members.get_mut(&chosen) {
+            heard.handed += 1;
+        }
+        Some(chosen)
+    }
+
+    /// A worker said that it is full, or leaves: nothing more goes there until its next beat.
+    pub(crate) fn is_full(&self, worker: &MemberId) {
+        if let Some(heard) = self.0.borrow_mut().members.get_mut(worker) {
+            heard.handed = heard.heartbeat.room;
+        }
+    }
+
+    /// An attempt there came to an end.
+    pub(crate) fn gave_back(&self, worker: &MemberId) {
+        if let Some(heard) = self.0.borrow_mut().members.get_mut(worker) {
+            heard.handed = heard.handed.saturating_sub(1);
+        }
+    }
+
+    pub(crate) fn has_workers(&self) -> bool {
+        self.0.borrow().members.values().any(|heard| heard.heartbeat.role == Role::Worker && !heard.heartbeat.draining)
+    }
+}
+
+/// How often the loop looks around.
+pub(crate) const LOOK_EVERY: Duration = timing::HEARTBEAT_EVERY;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proto_msgs::Timestamp;
+
+    fn beat(member: &str, role: Role, room: u32) -> Heartbeat {
+        Heartbeat {
+            member: member.parse().unwrap(),
+            role,
+            version: String::new(),
+            started: Timestamp::default(),
+            beat: 1,
+            slots: Vec::new(),
+            room,
+            in_flight: 0,
+            draining: false,
+        }
+    }
+
+    fn at(seconds: u64) -> BootTime {
+        BootTime::default().plus(Duration::from_secs(seconds))
+    }
+
+    fn fleet() -> Fleet {
+        let fleet = Fleet::new("coordinator-1".parse().unwrap(), at(0));
+        fleet.hear(beat("worker-1", Role::Worker, 2), at(0));
+        fleet
+    }
+
+    #[test]
+    fn a_silent_worker_is_forgotten_while_the_own_beat_is_heard() {
+        let fleet = fleet();
+        for second in 1..=5 {
+            fleet.hear(beat("coordinator-1", Role::Coordinator, 0), at(second));
+            fleet.look(at(second));
+            assert_eq!(fleet.has_workers(), second < 4, "after {second} s");
+        }
+    }
+
+    #[test]
+    fn nobody_is_believed_silent_by_one_who_hears_nothing_or_came_late() {
+        let deaf = fleet();
+        for second in 1..=9 {
+            deaf.look(at(second));
+        }
+        assert!(deaf.has_workers());
+        let late = fleet();
+        late.hear(beat("coordinator-1", Role::Coordinator, 0), at(8));
+        late.look(at(8));
+        assert!(late.has_workers());
+    }
+
+    #[test]
+    fn no_more_is_handed_to_a_worker_than_it_has_room_for() {
+        let fleet = fleet();
+        let placed: Vec<_> = (0..3).map(|n| fleet.place(Shard(n)).is_some()).collect();
+        assert_eq!(placed, [true, true, false]);
+        fleet.gave_back(&"worker-1".parse().unwrap());
+        assert!(fleet.place(Shard(9)).is_some());
+    }
+}

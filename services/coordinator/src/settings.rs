@@ -1,0 +1,20 @@
+//! How a coordinator is started.
+
+use domain::pacing;
+use serde::Deserialize;
+
+/// What can be set of a coordinator, besides NATS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CoordinatorSettings {
+    /// Creating writes (secret set, certificate import) per vault in any ten seconds; 0: no limit.
+    pub creating_writes_per_10s: u32,
+    /// Reads and listings per vault in any ten seconds; 0: no limit. The customer's own programs read there too.
+    pub reads_per_10s: u32,
+}
+
+impl Default for CoordinatorSettings {
+    fn default() -> Self {
+        Self { creating_writes_per_10s: pacing::CREATING_WRITES, reads_per_10s: pacing::READS }
+    }
+}
