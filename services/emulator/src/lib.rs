@@ -1,1 +1,3 @@
 //! emulator
+#![allow(dead_code)]
+mod crypto;

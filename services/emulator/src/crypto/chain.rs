@@ -1,0 +1,313 @@
+//! Certificates with their private key and chain: issued, exported as PKCS#12 or PEM, and read back from either.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use p12_keystore::{Certificate as Bag, EncryptionAlgorithm, KeyStore, KeyStoreEntry, Pkcs12Archive, PrivateKey as BagKey, PrivateKeyChain};
+use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rustls_pki_types::PrivatePkcs8KeyDer;
+use serde::{Deserialize, Serialize};
+use sha1::{Digest, Sha1};
+use time::OffsetDateTime;
+use x509_cert::{
+    Certificate,
+    der::{Decode, Encode},
+    ext::pkix::{SubjectAltName, name::GeneralName},
+};
+
+use super::{CryptoError, Curve, KeySpec, PrivateKey};
+
+/// A certificate with its private key and the certificates above it.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Chain {
+    pub key: PrivateKey,
+    /// DER, the certificate itself first.
+    pub certificates: Vec<Vec<u8>>,
+}
+
+/// What to issue.
+#[derive(Debug, Clone, Copy)]
+pub struct IssueSpec<'a> {
+    pub key: KeySpec,
+    /// Such as `CN=example.test,O=Example`.
+    pub subject: &'a str,
+    pub dns_names: &'a [String],
+    /// CA certificates that come along: 0 for a self-signed certificate, 1 for a root, 2 for one between as well.
+    pub above: u32,
+    /// Seconds since 1970.
+    pub not_before: i64,
+    pub not_after: i64,
+}
+
+/// What a certificate says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts {
+    /// SHA-1 of the DER.
+    pub thumbprint: [u8; 20],
+    /// Seconds since 1970.
+    pub not_before: i64,
+    pub not_after: i64,
+    pub subject: String,
+    pub dns_names: Vec<String>,
+}
+
+/// Reads what a certificate says.
+pub fn facts(der: &[u8]) -> Result<Facts, CryptoError> {
+    let certificate = Certificate::from_der(der).map_err(|_| CryptoError::Certificate)?;
+    let body = certificate.tbs_certificate();
+    let seconds = |time: x509_cert::time::Time| i64::try_from(time.to_unix_duration().as_secs()).unwrap_or(i64::MAX);
+    let names = body.get_extension::<SubjectAltName>().ok().flatten().map(|(_, names)| names.0).unwrap_or_default();
+    let dns_names = names.into_iter().filter_map(|name| if let GeneralName::DnsName(name) = name { Some(name.to_string()) } else { None });
+    Ok(Facts {
+        thumbprint: Sha1::digest(der).into(),
+        not_before: seconds(body.validity().not_before),
+        not_after: seconds(body.validity().not_after),
+        subject: body.subject().to_string(),
+        dns_names: dns_names.collect(),
+    })
+}
+
+impl Chain {
+    /// Makes a key and certificates for it.
+    pub fn issue(spec: &IssueSpec<'_>) -> Result<Self, CryptoError> {
+        match spec.key {
+            KeySpec::Ec { curve: Curve::P521 | Curve::P256K } => {
+                return Err(CryptoError::Issue("certificates are issued for RSA, P-256 and P-384 keys only".to_owned()));
+            }
+            KeySpec::Rsa { .. } | KeySpec::Ec { .. } => {}
+        }
+        let key = PrivateKey::generate(spec.key)?;
+        let leaf_key = key_pair(&key)?;
+        let mut leaf = params(spec, spec.subject, spec.dns_names)?;
+        leaf.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment];
+        if spec.above == 0 {
+            let certificate = leaf.self_signed(&leaf_key).map_err(issue)?;
+            return Ok(Self { key, certificates: vec![certificate.der().to_vec()] });
+        }
+        let (issuer, mut above) = authorities(spec)?;
+        let certificate = leaf.signed_by(&leaf_key, &issuer).map_err(issue)?;
+        above.insert(0, certificate.der().to_vec());
+        Ok(Self { key, certificates: above })
+    }
+
+    /// The certificate itself.
+    pub fn leaf(&self) -> &[u8] {
+        self.certificates.first().map_or(&[], Vec::as_slice)
+    }
+
+    /// A PFX without password. Two exports differ byte by byte, by their salts.
+    pub fn to_pkcs12(&self) -> Result<Vec<u8>, CryptoError> {
+        let bags = self.certificates.iter().map(|der| Bag::from_der(der).map_err(|_| CryptoError::Certificate));
+        let bags: Vec<Bag> = bags.collect::<Result<_, _>>()?;
+        let key = BagKey::from_der(&self.key.to_pkcs8_der()?).map_err(|_| CryptoError::Key)?;
+        let id: [u8; 20] = Sha1::digest(self.leaf()).into();
+        let mut store = KeyStore::new();
+        store.add_entry("certificate", KeyStoreEntry::PrivateKeyChain(PrivateKeyChain::new(id.as_slice(), key, bags)));
+        // What protects nothing need not be slow: the password is empty.
+        let writer = store.writer("").encryption_algorithm(EncryptionAlgorithm::PbeWithHmacSha256AndAes256);
+        writer.encryption_iterations(2_000).mac_iterations(2_000).write().map_err(|_| CryptoError::Bundle)
+    }
+
+    /// The key as PKCS#8, then the certificates.
+    pub fn to_pem_bundle(&self) -> Result<String, CryptoError> {
+        Ok(format!("{}{}", self.key.to_pem()?, self.certificates_pem()))
+    }
+
+    /// The certificates alone.
+    pub fn certificates_pem(&self) -> String {
+        self.certificates.iter().map(|der| pem(der)).collect()
+    }
+
+    /// The certificates alone, as PKCS#12.
+    pub fn certificates_pkcs12(&self) -> Result<Vec<u8>, CryptoError> {
+        let mut store = KeyStore::new();
+        for (place, der) in self.certificates.iter().enumerate() {
+            let bag = Bag::from_der(der).map_err(|_| CryptoError::Certificate)?;
+            store.add_entry(&format!("certificate {place}"), KeyStoreEntry::Certificate(bag));
+        }
+        store.writer("").encryption_iterations(2_000).mac_iterations(2_000).write().map_err(|_| CryptoError::Bundle)
+    }
+
+    /// Reads a PFX.
+    pub fn from_pkcs12(bytes: &[u8], password: &str, preserve_order: bool) -> Result<Self, CryptoError> {
+        let archive = Pkcs12Archive::from_pkcs12(bytes, password).map_err(|_| CryptoError::Bundle)?;
+        let key = archive.keys.first().ok_or(CryptoError::NoPrivateKey)?;
+        let key = PrivateKey::from_pkcs8_der(key.key.as_der())?;
+        let certificates = archive.certs.iter().map(|bag| bag.cert.as_der().to_vec()).collect();
+        Self::assemble(key, certificates, preserve_order)
+    }
+
+    /// Reads PEM blocks: one private key, and certificates.
+    pub fn from_pem_bundle(text: &str, preserve_order: bool) -> Result<Self, CryptoError> {
+        let blocks = blocks(text);
+        let key = blocks.iter().find(|(label, _)| label.ends_with("PRIVATE KEY")).ok_or(CryptoError::NoPrivateKey)?;
+        let key = PrivateKey::from_pem(&key.1)?;
+        let certificates = blocks.iter().filter(|(label, _)| label == "CERTIFICATE").map(|(_, block)| {
+            let body: String = block.lines().filter(|line| !line.starts_with("-----")).map(str::trim).collect();
+            STANDARD.decode(body).map_err(|_| CryptoError::Certificate)
+        });
+        Self::assemble(key, certificates.collect::<Result<_, _>>()?, preserve_order)
+    }
+
+    /// Puts the key's own certificate first, and the others as they were or in the order in which they signed.
+    fn assemble(key: PrivateKey, mut given: Vec<Vec<u8>>, preserve_order: bool) -> Result<Self, CryptoError> {
+        let public = key.public_spki_der()?;
+        let parsed = |der: &[u8]| Certificate::from_der(der).map_err(|_| CryptoError::Certificate);
+        let mut place = None;
+        for (n, der) in given.iter().enumerate() {
+            let own = parsed(der)?.tbs_certificate().subject_public_key_info().to_der().map_err(|_| CryptoError::Certificate)?;
+            if own == public {
+                place.get_or_insert(n);
+            }
+        }
+        let leaf = given.remove(place.ok_or(CryptoError::Unrelated)?);
+        let mut certificates = vec![leaf];
+        if preserve_order {
+            certificates.append(&mut given);
+            return Ok(Self { key, certificates });
+        }
+        while let Some(last) = certificates.last() {
+            let issuer = parsed(last)?.tbs_certificate().issuer().clone();
+            let next = given.iter().position(|der| parsed(der).is_ok_and(|above| *above.tbs_certificate().subject() == issuer));
+            let Some(next) = next else { break };
+            certificates.push(given.remove(next));
+        }
+        certificates.append(&mut given);
+        Ok(Self { key, certificates })
+    }
+}
+
+/// A request for a certificate, as an issuer outside would get it; DER.
+pub fn request(spec: &IssueSpec<'_>) -> Result<Vec<u8>, CryptoError> {
+    let key = key_pair(&PrivateKey::generate(spec.key)?)?;
+    let mut params = CertificateParams::new(spec.dns_names.to_vec()).map_err(issue)?;
+    params.distinguished_name = distinguished_name(spec.subject)?;
+    Ok(params.serialize_request(&key).map_err(issue)?.der().to_vec())
+}
+
+/// The issuer of the certificate, and the DER of all above it, nearest first.
+fn authorities(spec: &IssueSpec<'_>) -> Result<(Issuer<'static, KeyPair>, Vec<Vec<u8>>), CryptoError> {
+    let mut above: Vec<Vec<u8>> = Vec::new();
+    let mut issuer: Option<Issuer<'static, KeyPair>> = None;
+    for level in (0..spec.above).rev() {
+        let name = if level + 1 == spec.above { "CN=Emulated Root CA".to_owned() } else { format!("CN=Emulated Issuing CA {}", level + 1) };
+        let mut params = params(spec, &name, &[])?;
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let key = KeyPair::generate().map_err(issue)?;
+        let certificate = match &issuer {
+            Some(issuer) => params.signed_by(&key, issuer),
+            None => params.self_signed(&key),
+        };
+        above.insert(0, certificate.map_err(issue)?.der().to_vec());
+        issuer = Some(Issuer::new(params, key));
+    }
+    let issuer = issuer.ok_or_else(|| CryptoError::Issue("there is no authority".to_owned()))?;
+    Ok((issuer, above))
+}
+
+fn params(spec: &IssueSpec<'_>, subject: &str, dns_names: &[String]) -> Result<CertificateParams, CryptoError> {
+    let moment = |seconds| OffsetDateTime::from_unix_timestamp(seconds).map_err(|_| CryptoError::Issue("a date is out of range".to_owned()));
+    let mut params = CertificateParams::new(dns_names.to_vec()).map_err(issue)?;
+    params.not_before = moment(spec.not_before)?;
+    params.not_after = moment(spec.not_after)?;
+    params.distinguished_name = distinguished_name(subject)?;
+    Ok(params)
+}
+
+fn distinguished_name(subject: &str) -> Result<DistinguishedName, CryptoError> {
+    let mut name = DistinguishedName::new();
+    for part in subject.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+        let (kind, value) = part.split_once('=').ok_or_else(|| CryptoError::Issue(format!("`{part}` is no part of a subject")))?;
+        let kind = match kind.trim().to_ascii_uppercase().as_str() {
+            "CN" => DnType::CommonName,
+            "O" => DnType::OrganizationName,
+            "OU" => DnType::OrganizationalUnitName,
+            "C" => DnType::CountryName,
+            "L" => DnType::LocalityName,
+            "S" | "ST" => DnType::StateOrProvinceName,
+            other => return Err(CryptoError::Issue(format!("`{other}` is not understood in a subject"))),
+        };
+        name.push(kind, value.trim());
+    }
+    Ok(name)
+}
+
+fn key_pair(key: &PrivateKey) -> Result<KeyPair, CryptoError> {
+    KeyPair::try_from(&PrivatePkcs8KeyDer::from(key.to_pkcs8_der()?)).map_err(issue)
+}
+
+fn issue(error: rcgen::Error) -> CryptoError {
+    CryptoError::Issue(error.to_string())
+}
+
+fn pem(der: &[u8]) -> String {
+    let text = STANDARD.encode(der);
+    let lines = text.as_bytes().chunks(64).map(|line| String::from_utf8_lossy(line).into_owned());
+    format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.collect::<Vec<_>>().join("\n"))
+}
+
+/// The PEM blocks of a text, with their labels.
+fn blocks(text: &str) -> Vec<(String, String)> {
+    let (mut blocks, mut open): (Vec<(String, String)>, Option<(String, String)>) = (Vec::new(), None);
+    for line in text.lines().map(str::trim) {
+        if let Some(label) = line.strip_prefix("-----BEGIN ").and_then(|rest| rest.strip_suffix("-----")) {
+            open = Some((label.to_owned(), format!("{line}\n")));
+        } else if let Some((_, body)) = &mut open {
+            body.push_str(line);
+            body.push('\n');
+            if line.starts_with("-----END ") {
+                blocks.extend(open.take());
+            }
+        }
+    }
+    blocks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(key: KeySpec, above: u32) -> IssueSpec<'static> {
+        IssueSpec { key, subject: "CN=example.test,O=Example", dns_names: &[], above, not_before: 1_700_000_000, not_after: 1_900_000_000 }
+    }
+
+    #[test]
+    fn both_formats_carry_the_key_and_the_whole_chain_in_order() {
+        for key in [KeySpec::Rsa { bits: 2_048 }, KeySpec::Ec { curve: Curve::P256 }] {
+            let chain = Chain::issue(&spec(key, 2)).unwrap();
+            assert_eq!(chain.certificates.len(), 3);
+            let pfx = chain.to_pkcs12().unwrap();
+            assert_ne!(pfx, chain.to_pkcs12().unwrap());
+            for read in [Chain::from_pkcs12(&pfx, "", true), Chain::from_pem_bundle(&chain.to_pem_bundle().unwrap(), false)] {
+                let read = read.unwrap();
+                assert_eq!(read.certificates, chain.certificates);
+                assert_eq!(read.key.public_jwk(), chain.key.public_jwk());
+            }
+        }
+    }
+
+    #[test]
+    fn the_keys_own_certificate_comes_first_whatever_came_first() {
+        let chain = Chain::issue(&spec(KeySpec::Ec { curve: Curve::P256 }, 2)).unwrap();
+        let mut shuffled = chain.clone();
+        shuffled.certificates.reverse();
+        let read = Chain::from_pem_bundle(&shuffled.to_pem_bundle().unwrap(), false).unwrap();
+        assert_eq!(read.certificates, chain.certificates);
+    }
+
+    #[test]
+    fn a_bundle_without_its_private_key_is_told_apart() {
+        let chain = Chain::issue(&spec(KeySpec::Ec { curve: Curve::P256 }, 0)).unwrap();
+        assert_eq!(Chain::from_pem_bundle(&chain.certificates_pem(), true).err(), Some(CryptoError::NoPrivateKey));
+        assert_eq!(Chain::from_pkcs12(&chain.certificates_pkcs12().unwrap(), "", true).err(), Some(CryptoError::NoPrivateKey));
+        assert_eq!(Chain::from_pkcs12(b"nothing", "", true).err(), Some(CryptoError::Bundle));
+    }
+
+    #[test]
+    fn a_certificate_says_what_it_was_issued_for() {
+        let names = ["a.test".to_owned()];
+        let chain = Chain::issue(&IssueSpec { dns_names: &names, ..spec(KeySpec::Ec { curve: Curve::P384 }, 0) }).unwrap();
+        let facts = facts(chain.leaf()).unwrap();
+        assert_eq!((facts.not_before, facts.not_after, facts.dns_names), (1_700_000_000, 1_900_000_000, names.to_vec()));
+        assert!(facts.subject.contains("CN=example.test"));
+    }
+}

@@ -1,0 +1,369 @@
+//! The estate: which subscriptions, vaults, identities, roles and items there are when the emulator starts.
+//!
+//! A YAML file that other programs write. Unknown keys are refused with their line, because a misspelt key that is
+//! ignored is an estate somebody did not ask for. What parses is also checked: see [`check`]. Deliberately absent:
+//! what happens to the items afterwards, which is the vaults' state.
+
+mod check;
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use crate::operation::Category;
+
+const DEMO: &str = include_str!("demo.yaml");
+
+/// Why an estate was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum EstateError {
+    #[error("line {line}, column {column}: {message}")]
+    Syntax { line: u64, column: u64, message: String },
+    #[error("{place}: {message}")]
+    Invalid { place: String, message: String },
+}
+
+/// What there is at the start.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Estate {
+    pub(crate) tenant: String,
+    #[serde(default)]
+    pub(crate) identities: Vec<IdentitySpec>,
+    #[serde(default)]
+    pub(crate) subscriptions: Vec<SubscriptionSpec>,
+    #[serde(default)]
+    pub(crate) custom_roles: Vec<CustomRole>,
+}
+
+impl Estate {
+    /// The estate that `keyferry up` shows.
+    #[expect(clippy::missing_panics_doc, reason = "a test parses the demo estate")]
+    pub fn demo() -> Self {
+        Self::parse(DEMO).expect("the demo estate is part of the program and a test parses it")
+    }
+
+    /// Reads and checks an estate.
+    pub fn parse(yaml: &str) -> Result<Self, EstateError> {
+        let options = serde_saphyr::options! { with_snippet: false };
+        let estate: Self = serde_saphyr::from_str_with_options(yaml, options).map_err(|error| syntax(&error))?;
+        check::check(&estate)?;
+        Ok(estate)
+    }
+
+    pub fn tenant(&self) -> &str {
+        &self.tenant
+    }
+
+    /// Names of all vaults, in the order of the file.
+    pub fn vault_names(&self) -> Vec<&str> {
+        self.vaults().map(|(_, vault)| vault.name.as_str()).collect()
+    }
+
+    pub(crate) fn vaults(&self) -> impl Iterator<Item = (&SubscriptionSpec, &VaultSpec)> {
+        self.subscriptions.iter().flat_map(|subscription| subscription.vaults.iter().map(move |vault| (subscription, vault)))
+    }
+}
+
+fn syntax(error: &serde_saphyr::Error) -> EstateError {
+    let (line, column) = error.location().map_or((0, 0), |at| (at.line(), at.column()));
+    let text = error.to_string();
+    // The library repeats the place in its text.
+    let message = text.strip_prefix("error: ").unwrap_or(&text).lines().next().unwrap_or_default().to_owned();
+    EstateError::Syntax { line, column, message }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct IdentitySpec {
+    pub name: String,
+    pub client_id: String,
+    pub client_secret: String,
+    /// What the managed-identity endpoint wants in `X-IDENTITY-HEADER`; none: the client secret.
+    #[serde(default)]
+    pub identity_header: Option<String>,
+    /// Whether the identity may use the management plane.
+    #[serde(default = "yes")]
+    pub arm: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SubscriptionSpec {
+    pub id: String,
+    pub name: String,
+    #[serde(default)]
+    pub vaults: Vec<VaultSpec>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Authorization {
+    #[default]
+    Rbac,
+    AccessPolicies,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Firewall {
+    #[default]
+    Open,
+    Deny,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Sku {
+    #[default]
+    Standard,
+    Premium,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct VaultSpec {
+    pub name: String,
+    pub resource_group: String,
+    pub region: String,
+    #[serde(default)]
+    pub sku: Sku,
+    #[serde(default)]
+    pub authorization: Authorization,
+    #[serde(default = "longest_retention")]
+    pub soft_delete_retention_days: u32,
+    #[serde(default)]
+    pub purge_protection: bool,
+    #[serde(default)]
+    pub firewall: Firewall,
+    #[serde(default)]
+    pub tags: BTreeMap<String, String>,
+    #[serde(default)]
+    pub roles: Vec<RoleAssignment>,
+    #[serde(default)]
+    pub access_policies: Vec<AccessPolicySpec>,
+    #[serde(default)]
+    pub items: Items,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RoleAssignment {
+    pub identity: String,
+    pub role: String,
+}
+
+/// What one identity may do in a vault that goes by access policies.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AccessPolicySpec {
+    pub identity: String,
+    #[serde(default)]
+    pub secrets: Vec<String>,
+    #[serde(default)]
+    pub keys: Vec<String>,
+    #[serde(default)]
+    pub certificates: Vec<String>,
+}
+
+impl AccessPolicySpec {
+    pub fn permissions(&self, category: Category) -> &[String] {
+        match category {
+            Category::Secrets => &self.secrets,
+            Category::Keys => &self.keys,
+            Category::Certificates => &self.certificates,
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CustomRole {
+    pub name: String,
+    #[serde(default)]
+    pub actions: Vec<String>,
+    #[serde(default)]
+    pub not_actions: Vec<String>,
+    #[serde(default)]
+    pub data_actions: Vec<String>,
+    #[serde(default)]
+    pub not_data_actions: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Items {
+    #[serde(default)]
+    pub secrets: Vec<SecretSpec>,
+    #[serde(default)]
+    pub certificates: Vec<CertificateSpec>,
+    #[serde(default)]
+    pub keys: Vec<KeySpec>,
+}
+
+/// A moment: seconds since 1970, or RFC 3339 text.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Moment {
+    Seconds(i64),
+    Text(String),
+}
+
+impl Moment {
+    /// Seconds since 1970; none for text that is no RFC 3339.
+    pub fn seconds(&self) -> Option<i64> {
+        match self {
+            Self::Seconds(seconds) => Some(*seconds),
+            Self::Text(text) => {
+                use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+                OffsetDateTime::parse(text, &Rfc3339).ok().map(OffsetDateTime::unix_timestamp)
+            }
+        }
+    }
+}
+
+/// One secret, or `count` of them with `{n}` in name, value and content type standing for 1, 2, ...
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SecretSpec {
+    pub name: String,
+    pub count: Option<u32>,
+    /// None: made up, different for each.
+    pub value: Option<String>,
+    pub content_type: Option<String>,
+    #[serde(default)]
+    pub tags: BTreeMap<String, String>,
+    #[serde(default = "yes")]
+    pub enabled: bool,
+    pub not_before: Option<Moment>,
+    pub expires: Option<Moment>,
+    #[serde(default = "one")]
+    pub versions: u32,
+    /// Soft-deleted from the start.
+    #[serde(default)]
+    pub deleted: bool,
+}
+
+impl std::fmt::Debug for SecretSpec {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("SecretSpec").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Format {
+    #[default]
+    Pkcs12,
+    Pem,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CertificateSpec {
+    pub name: String,
+    pub count: Option<u32>,
+    /// None: `CN=<name>`.
+    pub subject: Option<String>,
+    #[serde(default)]
+    pub dns_names: Vec<String>,
+    #[serde(default)]
+    pub format: Format,
+    #[serde(default = "yes")]
+    pub exportable: bool,
+    /// How many intermediates come between the certificate and its root.
+    #[serde(default)]
+    pub chain: u32,
+    #[serde(default = "rsa", rename = "type")]
+    pub kind: String,
+    pub size: Option<u32>,
+    pub curve: Option<String>,
+    #[serde(default)]
+    pub tags: BTreeMap<String, String>,
+    #[serde(default = "yes")]
+    pub enabled: bool,
+    pub not_before: Option<Moment>,
+    pub expires: Option<Moment>,
+    #[serde(default = "one")]
+    pub versions: u32,
+    /// Asked for at an issuer that never answers: no version yet.
+    #[serde(default)]
+    pub pending: bool,
+    #[serde(default)]
+    pub deleted: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct KeySpec {
+    pub name: String,
+    pub count: Option<u32>,
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub size: Option<u32>,
+    pub curve: Option<String>,
+    pub operations: Option<Vec<String>>,
+    #[serde(default)]
+    pub tags: BTreeMap<String, String>,
+    #[serde(default = "yes")]
+    pub enabled: bool,
+    pub not_before: Option<Moment>,
+    pub expires: Option<Moment>,
+    #[serde(default = "one")]
+    pub versions: u32,
+    /// ISO 8601: rotate so long after creation. The emulator keeps the policy but never rotates by itself.
+    pub rotate_after: Option<String>,
+    #[serde(default)]
+    pub deleted: bool,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+const fn one() -> u32 {
+    1
+}
+
+fn rsa() -> String {
+    "RSA".to_owned()
+}
+
+/// Azure's default, and the longest it allows.
+const fn longest_retention() -> u32 {
+    90
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_demo_estate_has_what_it_promises() {
+        let estate = Estate::demo();
+        assert_eq!(estate.subscriptions.len(), 3);
+        assert_eq!(estate.vaults().count(), 8);
+        let regions: std::collections::BTreeSet<_> = estate.vaults().map(|(_, vault)| vault.region.clone()).collect();
+        assert_eq!(regions.len(), 4);
+        let geographies: std::collections::BTreeSet<_> = regions
+            .iter()
+            .map(|region| crate::regions::Region::find(region).expect("checked by the parser").geography)
+            .collect();
+        assert_eq!(geographies.len(), 3);
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_its_line() {
+        let yaml = "tenant: 5f0c1d4e-0000-4000-8000-000000000001\nidentities: []\nsubscriptions: []\ncolour: red\n";
+        let error = Estate::parse(yaml).unwrap_err();
+        assert!(matches!(error, EstateError::Syntax { line: 4, .. }), "{error}");
+        assert!(error.to_string().contains("colour"), "{error}");
+    }
+
+    #[test]
+    fn a_moment_may_be_text_or_seconds() {
+        assert_eq!(Moment::Text("1970-01-01T00:01:00Z".to_owned()).seconds(), Some(60));
+        assert_eq!(Moment::Seconds(7).seconds(), Some(7));
+        assert_eq!(Moment::Text("tomorrow".to_owned()).seconds(), None);
+    }
+}

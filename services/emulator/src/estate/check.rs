@@ -1,0 +1,235 @@
+//! What an estate must hold beyond its shape, each refusal with the place and the fix.
+
+use std::collections::BTreeSet;
+
+use super::{CertificateSpec, Estate, EstateError, KeySpec, Moment, SecretSpec, VaultSpec};
+use crate::{
+    keyspec,
+    operation::Category,
+    regions::Region,
+    roles::Role,
+    state::validate::{self, MAX_SECRET_BYTES},
+};
+
+/// Azure's bounds on the days a deleted item is kept.
+const RETENTION_DAYS: std::ops::RangeInclusive<u32> = 7..=90;
+/// Most items one entry may stand for; more does not fit one vault's listing in reasonable time.
+const MAX_COUNT: u32 = 1_000_000;
+/// Most versions one entry may ask for; backups fail beyond 500, and tests want to go there.
+const MAX_VERSIONS: u32 = 1_000;
+/// Longest chain; certificates in the wild have one or two intermediates.
+const MAX_CHAIN: u32 = 5;
+
+pub(super) fn check(estate: &Estate) -> Result<(), EstateError> {
+    guid("tenant", &estate.tenant)?;
+    let identities = unique("identities", estate.identities.iter().map(|identity| identity.name.as_str()))?;
+    unique("identities (client_id)", estate.identities.iter().map(|identity| identity.client_id.as_str()))?;
+    for identity in &estate.identities {
+        guid(&format!("identity {}", identity.name), &identity.client_id)?;
+    }
+    unique("custom_roles", estate.custom_roles.iter().map(|role| role.name.as_str()))?;
+    unique("subscriptions", estate.subscriptions.iter().map(|subscription| subscription.id.as_str()))?;
+    unique("vaults", estate.vaults().map(|(_, vault)| vault.name.as_str()))?;
+    for subscription in &estate.subscriptions {
+        guid(&format!("subscription {}", subscription.name), &subscription.id)?;
+    }
+    for (_, vault) in estate.vaults() {
+        check_vault(estate, vault, &identities)?;
+    }
+    Ok(())
+}
+
+fn check_vault(estate: &Estate, vault: &VaultSpec, identities: &BTreeSet<String>) -> Result<(), EstateError> {
+    let place = format!("vault {}", vault.name);
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    if !(3..=24).contains(&vault.name.len()) || !vault.name.bytes().all(fits) {
+        return Err(invalid(place, "a vault's name has 3 to 24 letters, digits and hyphens"));
+    }
+    if Region::find(&vault.region).is_none() {
+        return Err(invalid(place, format!("`{}` is not a region of Azure; try westeurope", vault.region)));
+    }
+    if !RETENTION_DAYS.contains(&vault.soft_delete_retention_days) {
+        return Err(invalid(place, "soft_delete_retention_days must be 7 to 90"));
+    }
+    let known = |identity: &str| identities.contains(&identity.to_ascii_lowercase());
+    for assignment in &vault.roles {
+        if !known(&assignment.identity) {
+            return Err(invalid(place, format!("identity `{}` is not declared under identities", assignment.identity)));
+        }
+        let custom = estate.custom_roles.iter().any(|role| role.name == assignment.role);
+        if !custom && Role::built_in(&assignment.role).is_none() {
+            let names = Role::built_in_names();
+            return Err(invalid(place, format!("role `{}` is neither in custom_roles nor one of: {names}", assignment.role)));
+        }
+    }
+    for policy in &vault.access_policies {
+        if !known(&policy.identity) {
+            return Err(invalid(place, format!("identity `{}` is not declared under identities", policy.identity)));
+        }
+        for category in [Category::Secrets, Category::Keys, Category::Certificates] {
+            check_permissions(&place, category, policy.permissions(category))?;
+        }
+    }
+    check_items(&place, vault)
+}
+
+fn check_permissions(place: &str, category: Category, named: &[String]) -> Result<(), EstateError> {
+    let known: &[&str] = match category {
+        Category::Secrets => &["all", "get", "list", "set", "delete", "backup", "restore", "recover", "purge"],
+        Category::Keys => &[
+            "all", "get", "list", "create", "delete", "update", "import", "backup", "restore", "recover", "purge",
+            "sign", "verify", "encrypt", "decrypt", "wrapkey", "unwrapkey", "release", "rotate", "getrotationpolicy",
+            "setrotationpolicy",
+        ],
+        Category::Certificates => &[
+            "all", "get", "list", "create", "import", "update", "delete", "backup", "restore", "recover", "purge",
+            "managecontacts", "getissuers", "listissuers", "setissuers", "deleteissuers", "manageissuers",
+        ],
+    };
+    match named.iter().find(|name| !known.contains(&name.to_ascii_lowercase().as_str())) {
+        Some(name) => {
+            let (word, known) = (category.word(), known.join(", "));
+            Err(invalid(place.to_owned(), format!("`{name}` is not a permission for {word}; there are: {known}")))
+        }
+        None => Ok(()),
+    }
+}
+
+fn check_items(place: &str, vault: &VaultSpec) -> Result<(), EstateError> {
+    let items = &vault.items;
+    for secret in &items.secrets {
+        check_secret(&format!("{place}, secret {}", secret.name), secret)?;
+    }
+    for certificate in &items.certificates {
+        check_certificate(&format!("{place}, certificate {}", certificate.name), certificate)?;
+    }
+    for key in &items.keys {
+        check_key(&format!("{place}, key {}", key.name), key)?;
+    }
+    let names = |kind: &str, entries: Vec<(&str, Option<u32>)>| {
+        let expanded: Vec<String> = entries.into_iter().flat_map(|(name, count)| expand(name, count)).collect();
+        unique(&format!("{place}, {kind}"), expanded.iter().map(String::as_str))
+    };
+    let certificates = names("certificates", items.certificates.iter().map(|item| (item.name.as_str(), item.count)).collect())?;
+    let secrets = names("secrets", items.secrets.iter().map(|item| (item.name.as_str(), item.count)).collect())?;
+    let keys = names("keys", items.keys.iter().map(|item| (item.name.as_str(), item.count)).collect())?;
+    match secrets.union(&keys).find(|name| certificates.contains(*name)) {
+        Some(name) => Err(invalid(place.to_owned(), format!("`{name}` is a certificate, whose secret and key come with it"))),
+        None => Ok(()),
+    }
+}
+
+fn check_secret(place: &str, secret: &SecretSpec) -> Result<(), EstateError> {
+    check_common(place, &secret.name, secret.count, secret.versions)?;
+    if secret.value.as_ref().is_some_and(|value| value.len() > MAX_SECRET_BYTES) {
+        return Err(invalid(place, format!("the value is longer than {MAX_SECRET_BYTES} bytes")));
+    }
+    validate::content_type(secret.content_type.as_deref()).map_err(|error| invalid(place, error.message))?;
+    validate::tags(Some(&secret.tags)).map_err(|error| invalid(place, error.message))?;
+    check_moments(place, [&secret.not_before, &secret.expires])
+}
+
+fn check_certificate(place: &str, certificate: &CertificateSpec) -> Result<(), EstateError> {
+    check_common(place, &certificate.name, certificate.count, certificate.versions)?;
+    validate::tags(Some(&certificate.tags)).map_err(|error| invalid(place, error.message))?;
+    if certificate.chain > MAX_CHAIN {
+        return Err(invalid(place, format!("a chain has at most {MAX_CHAIN} intermediates")));
+    }
+    keyspec::parse(&certificate.kind, certificate.size, certificate.curve.as_deref())
+        .map_err(|error| invalid(place, error.message))?;
+    check_moments(place, [&certificate.not_before, &certificate.expires])
+}
+
+fn check_key(place: &str, key: &KeySpec) -> Result<(), EstateError> {
+    check_common(place, &key.name, key.count, key.versions)?;
+    validate::tags(Some(&key.tags)).map_err(|error| invalid(place, error.message))?;
+    keyspec::parse(&key.kind, key.size, key.curve.as_deref()).map_err(|error| invalid(place, error.message))?;
+    check_moments(place, [&key.not_before, &key.expires])
+}
+
+fn check_common(place: &str, name: &str, count: Option<u32>, versions: u32) -> Result<(), EstateError> {
+    if count.is_some() != name.contains("{n}") {
+        return Err(invalid(place, "`count` and `{n}` in the name go together"));
+    }
+    if count.is_some_and(|count| count > MAX_COUNT) {
+        return Err(invalid(place, format!("count is at most {MAX_COUNT}")));
+    }
+    if !(1..=MAX_VERSIONS).contains(&versions) {
+        return Err(invalid(place, format!("versions is 1 to {MAX_VERSIONS}")));
+    }
+    validate::name(&name.replace("{n}", "1")).map_err(|error| invalid(place, error.message))
+}
+
+fn check_moments(place: &str, moments: [&Option<Moment>; 2]) -> Result<(), EstateError> {
+    match moments.into_iter().flatten().find(|moment| moment.seconds().is_none()) {
+        Some(_) => Err(invalid(place, "times are seconds since 1970 or like 2030-01-31T00:00:00Z")),
+        None => Ok(()),
+    }
+}
+
+/// The names an entry stands for.
+pub(crate) fn expand(name: &str, count: Option<u32>) -> Vec<String> {
+    match count {
+        None => vec![name.to_owned()],
+        Some(count) => (1..=count).map(|n| name.replace("{n}", &n.to_string())).collect(),
+    }
+}
+
+fn unique<'a>(place: &str, names: impl Iterator<Item = &'a str>) -> Result<BTreeSet<String>, EstateError> {
+    let mut seen = BTreeSet::new();
+    for name in names {
+        if !seen.insert(name.to_ascii_lowercase()) {
+            return Err(invalid(place, format!("`{name}` is there twice (case does not matter)")));
+        }
+    }
+    Ok(seen)
+}
+
+fn guid(place: &str, text: &str) -> Result<(), EstateError> {
+    match uuid::Uuid::try_parse(text) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(invalid(place, format!("`{text}` is not a GUID"))),
+    }
+}
+
+fn invalid(place: impl Into<String>, message: impl Into<String>) -> EstateError {
+    EstateError::Invalid { place: place.into(), message: message.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_vault(lines: &str) -> Result<Estate, EstateError> {
+        Estate::parse(&format!(
+            "tenant: 5f0c1d4e-0000-4000-8000-000000000001\nidentities: [{{ name: app, client_id: \
+             00000000-0000-4000-8000-0000000000aa, client_secret: s }}]\nsubscriptions:\n  - id: \
+             00000000-0000-4000-8000-000000000001\n    name: production\n    vaults:\n      - name: a-vault\n        \
+             resource_group: rg\n        region: westeurope\n{lines}"
+        ))
+    }
+
+    #[test]
+    fn what_an_estate_cannot_mean_is_refused_with_its_place() {
+        for (lines, expected) in [
+            ("        soft_delete_retention_days: 3\n", "7 to 90"),
+            ("        roles: [{ identity: nobody, role: Key Vault Reader }]\n", "nobody"),
+            ("        roles: [{ identity: app, role: King }]\n", "King"),
+            ("        access_policies: [{ identity: app, secrets: [steal] }]\n", "steal"),
+            ("        items: { secrets: [{ name: a, count: 2 }] }\n", "{n}"),
+            ("        items: { secrets: [{ name: a }, { name: A }] }\n", "twice"),
+            ("        items: { secrets: [{ name: a_b }] }\n", "a_b"),
+            ("        items: { secrets: [{ name: a }], certificates: [{ name: a }] }\n", "certificate"),
+            ("        items: { keys: [{ name: a, type: RSA, size: 1024 }] }\n", "1024"),
+        ] {
+            let error = with_vault(lines).unwrap_err().to_string();
+            assert!(error.contains(expected) && error.contains("a-vault"), "{lines}: {error}");
+        }
+    }
+
+    #[test]
+    fn an_entry_with_a_count_stands_for_so_many_items() {
+        assert_eq!(expand("bulk-{n}", Some(3)), ["bulk-1", "bulk-2", "bulk-3"]);
+        assert!(with_vault("        items: { secrets: [{ name: \"bulk-{n}\", count: 200 }] }\n").is_ok());
+    }
+}

@@ -1,0 +1,184 @@
+//! A certificate's policy: what key it has, how its secret is written, who issues it.
+//!
+//! What a client sends is merged over what is known; what nobody said has Azure's default. Lifetime actions are kept
+//! and given back, and nothing acts on them.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::{
+    error::ApiError,
+    keyspec::{self, KeyShape},
+};
+
+pub const PKCS12: &str = "application/x-pkcs12";
+pub const PEM: &str = "application/x-pem-file";
+
+/// A policy, as Azure writes it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Policy {
+    #[serde(default)]
+    pub key_props: KeyProps,
+    #[serde(default)]
+    pub secret_props: SecretProps,
+    #[serde(default)]
+    pub x509_props: X509Props,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lifetime_actions: Vec<Value>,
+    #[serde(default)]
+    pub issuer: Issuer,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct KeyProps {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exportable: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kty: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_size: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reuse_key: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crv: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct SecretProps {
+    #[serde(default, rename = "contentType", skip_serializing_if = "Option::is_none")]
+    pub content_type: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct X509Props {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sans: Option<Sans>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ekus: Option<Vec<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_usage: Option<Vec<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validity_months: Option<u32>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Sans {
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dns_names: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub emails: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub upns: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Issuer {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cty: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cert_transparency: Option<bool>,
+}
+
+impl Policy {
+    /// The kind of key the policy asks for.
+    pub fn shape(&self) -> Result<KeyShape, ApiError> {
+        let props = &self.key_props;
+        keyspec::parse(props.kty.as_deref().unwrap_or("RSA"), props.key_size, props.crv.as_deref())
+    }
+
+    /// Notes which key there really is.
+    pub fn note_key(&mut self, shape: KeyShape) {
+        let props = &mut self.key_props;
+        props.kty = Some(shape.kty().to_owned());
+        match shape.spec {
+            crate::crypto::KeySpec::Rsa { bits } => (props.key_size, props.crv) = (Some(bits), None),
+            crate::crypto::KeySpec::Ec { curve } => {
+                props.crv = Some(keyspec::curve_name(curve).to_owned());
+                props.key_size = None;
+            }
+        }
+        props.exportable.get_or_insert(true);
+        props.reuse_key.get_or_insert(false);
+    }
+
+    pub fn is_exportable(&self) -> bool {
+        self.key_props.exportable.unwrap_or(true)
+    }
+
+    pub fn content_type(&self) -> &str {
+        self.secret_props.content_type.as_deref().unwrap_or(PKCS12)
+    }
+
+    pub fn is_pem(&self) -> bool {
+        self.content_type() == PEM
+    }
+
+    pub fn is_self_issued(&self) -> bool {
+        self.issuer.name.as_deref().is_some_and(|name| name.eq_ignore_ascii_case("Self"))
+    }
+
+    /// Whether its parts can be used.
+    pub fn check(&self) -> Result<(), ApiError> {
+        self.shape()?;
+        match self.content_type() {
+            PKCS12 | PEM => Ok(()),
+            other => Err(ApiError::bad_parameter(format!("Property policy.secret_props.contentType has invalid value {other}."))),
+        }
+    }
+
+    /// What an update says over what was there.
+    pub fn merge(&mut self, update: Self) {
+        let (key, new) = (&mut self.key_props, update.key_props);
+        key.exportable = new.exportable.or(key.exportable);
+        key.kty = new.kty.or_else(|| key.kty.take());
+        key.key_size = new.key_size.or(key.key_size);
+        key.reuse_key = new.reuse_key.or(key.reuse_key);
+        key.crv = new.crv.or_else(|| key.crv.take());
+        self.secret_props.content_type = update.secret_props.content_type.or_else(|| self.secret_props.content_type.take());
+        let (x509, new) = (&mut self.x509_props, update.x509_props);
+        x509.subject = new.subject.or_else(|| x509.subject.take());
+        x509.sans = new.sans.or_else(|| x509.sans.take());
+        x509.ekus = new.ekus.or_else(|| x509.ekus.take());
+        x509.key_usage = new.key_usage.or_else(|| x509.key_usage.take());
+        x509.validity_months = new.validity_months.or(x509.validity_months);
+        if !update.lifetime_actions.is_empty() {
+            self.lifetime_actions = update.lifetime_actions;
+        }
+        self.issuer.name = update.issuer.name.or_else(|| self.issuer.name.take());
+        self.issuer.cty = update.issuer.cty.or_else(|| self.issuer.cty.take());
+        self.issuer.cert_transparency = update.issuer.cert_transparency.or(self.issuer.cert_transparency);
+    }
+
+    /// As an answer shows it.
+    pub fn json(&self, id: &str, created: i64, updated: i64) -> Value {
+        let mut body = json!(self);
+        if let Some(fields) = body.as_object_mut() {
+            fields.insert("id".to_owned(), json!(format!("{id}/policy")));
+            fields.insert("attributes".to_owned(), json!({ "enabled": true, "created": created, "updated": updated }));
+        }
+        body
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_update_changes_only_what_it_says() {
+        let mut policy: Policy = serde_json::from_value(json!({ "key_props": { "kty": "EC", "crv": "P-256" }, "issuer": { "name": "Self" } })).unwrap();
+        policy.merge(serde_json::from_value(json!({ "secret_props": { "contentType": PEM } })).unwrap());
+        assert!(policy.is_pem() && policy.is_self_issued());
+        assert_eq!(policy.key_props.crv.as_deref(), Some("P-256"));
+    }
+
+    #[test]
+    fn a_content_type_that_no_secret_can_have_is_refused() {
+        let policy: Policy = serde_json::from_value(json!({ "secret_props": { "contentType": "text/plain" } })).unwrap();
+        assert!(policy.check().is_err());
+    }
+}
