@@ -9,8 +9,8 @@ mod key;
 mod seal;
 mod sign;
 
-pub use chain::{Chain, Facts, IssueSpec, facts, request};
-pub use key::{Curve, KeySpec, PrivateKey, PublicJwk};
+pub use chain::{Chain, IssueSpec, facts, request};
+pub use key::{Curve, KeySpec, PrivateKey};
 pub use seal::{SealError, Sealer};
 
 /// Why something could not be made, read or used. No text repeats key material.

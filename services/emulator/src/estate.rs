@@ -6,6 +6,8 @@
 
 mod check;
 
+pub(crate) use check::expand;
+
 use std::collections::BTreeMap;
 
 use serde::Deserialize;

@@ -39,6 +39,8 @@ pub enum Outcome {
     Timeout,
     /// The TCP connection is reset.
     Reset,
+    /// The true answer, so many milliseconds late; `before` the effect, so that a caller can be overtaken.
+    Delay { ms: u64 },
 }
 
 /// One rule, as the admin listener takes it.

@@ -7,7 +7,7 @@ pub mod admin;
 mod arm;
 mod certificate_writes;
 mod certificates;
-mod data_plane;
+pub mod data_plane;
 mod key_use;
 mod keys;
 mod login;
@@ -162,8 +162,8 @@ fn builder(status: u16) -> HttpResponseBuilder {
 /// Ends the connection with a reset: the socket is told not to linger, and a body that fails makes the server drop it
 /// before anything was sent.
 fn reset(request: &HttpRequest) -> HttpResponse {
-    if let Some(Socket(socket)) = request.conn_data::<Socket>()
-        && let Err(error) = socket2::SockRef::from(socket).set_linger(Some(Duration::ZERO))
+    if let Some(socket) = request.conn_data::<std::sync::Arc<Socket>>()
+        && let Err(error) = socket2::SockRef::from(&socket.0).set_linger(Some(Duration::ZERO))
     {
         tracing::warn!(%error, "connection is closed instead of reset");
     }

@@ -2,6 +2,8 @@
 //!
 //! The order is Azure's as far as it shows: who has no token learns nothing else, and what is throttled was allowed.
 
+use std::time::Duration;
+
 use actix_web::{HttpRequest, web};
 use serde::de::DeserializeOwned;
 
@@ -118,6 +120,15 @@ fn token(world: &World, request: &HttpRequest) -> Result<Caller, ApiError> {
 async fn with_faults(call: &Call<'_>, caller: Caller, request: &HttpRequest) -> Served {
     match call.world.faults.hit(call.route.operation, &call.vault.name, call.name()) {
         None => answer(call, caller, request).await.into(),
+        Some((When::Before, Outcome::Delay { ms })) => {
+            tokio::time::sleep(Duration::from_millis(ms)).await;
+            answer(call, caller, request).await.into()
+        }
+        Some((When::After, Outcome::Delay { ms })) => {
+            let answered = answer(call, caller, request).await;
+            tokio::time::sleep(Duration::from_millis(ms)).await;
+            answered.into()
+        }
         Some((When::Before, outcome)) => fail(outcome),
         Some((When::After, outcome)) => match answer(call, caller, request).await {
             // What would have been refused anyway had no effect to hide.
@@ -132,6 +143,8 @@ pub fn fail(outcome: Outcome) -> Served {
     match outcome {
         Outcome::Timeout => Served::Hang,
         Outcome::Reset => Served::Reset,
+        // A call to a host without effects has nothing to be late for.
+        Outcome::Delay { .. } => Served::Reply(ApiError::internal("delays are for calls to vaults").into()),
         Outcome::Status { status, code, inner, message, retry_after } => {
             let (known, text) = default_fault(status);
             let code = code.unwrap_or_else(|| known.to_owned());
@@ -211,9 +224,9 @@ async fn execute(call: &Call<'_>) -> Result<Reply, ApiError> {
     match call.route.operation.facts().category {
         Category::Secrets => secrets::execute(call).await,
         Category::Keys => keys::execute(call).await,
-        Category::Certificates => match certificate_writes::execute(call).await {
-            Some(result) => result,
-            None => certificates::execute(call).await,
-        },
+        Category::Certificates if certificate_writes::is_write(call.route.operation) => {
+            certificate_writes::execute(call).await
+        }
+        Category::Certificates => certificates::execute(call),
     }
 }

@@ -3,7 +3,7 @@
 //! A certificate's own secret is read and listed here but written nowhere: it is made from the certificate on each
 //! read.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::{
     error::ApiError,
@@ -17,7 +17,7 @@ use crate::{
         VaultState,
         collection::Kind,
         secrets::{SecretItem, SecretVersion, SetSecret, UpdateSecret},
-        set, material,
+        material,
     },
 };
 
@@ -233,11 +233,6 @@ fn purge(call: &Call<'_>) -> Result<Reply, ApiError> {
     call.vault.state.lock().secrets.purge(Kind::Secret, call.name(), call.moment())?;
     call.world.changed();
     Ok(Reply::empty(204))
-}
-
-/// Marks an answer as belonging to a certificate.
-pub fn mark_managed(body: &mut Value) {
-    set(body, "managed", json!(true));
 }
 
 #[cfg(test)]

@@ -1,0 +1,169 @@
+//! The admin listener: settings, faults, counts and the managed-identity endpoint, in plain HTTP on loopback.
+//!
+//! Whoever reaches it may change everything; that is why it listens on loopback only.
+
+use std::{sync::atomic::Ordering, time::Duration};
+
+use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::{
+    Limits,
+    estate::{Firewall, RoleAssignment},
+    faults::FaultSet,
+    roles::Role,
+    routes::{Query, login},
+    vault::Access,
+    world::World,
+};
+
+/// Where everything is.
+pub fn configure(config: &mut web::ServiceConfig) {
+    let refused = |error: actix_web::error::JsonPayloadError, _: &HttpRequest| {
+        let text = error.to_string();
+        actix_web::error::InternalError::from_response(error, refusal(&text)).into()
+    };
+    config
+        .app_data(web::JsonConfig::default().error_handler(refused))
+        .route("/healthz", web::get().to(HttpResponse::Ok))
+        .route("/counts", web::get().to(counts))
+        .route("/counts", web::delete().to(reset_counts))
+        .route("/settings", web::get().to(settings))
+        .route("/settings", web::patch().to(change_settings))
+        .route("/faults", web::get().to(faults))
+        .route("/faults", web::put().to(set_faults))
+        .route("/vaults", web::get().to(vaults))
+        .route("/vaults/{name}", web::patch().to(change_vault))
+        .route("/msi/token", web::get().to(managed_identity));
+}
+
+fn refusal(text: &str) -> HttpResponse {
+    HttpResponse::BadRequest().json(json!({ "error": { "code": "BadRequest", "message": text } }))
+}
+
+async fn counts(world: web::Data<World>) -> HttpResponse {
+    let mut rows: Vec<Value> = world.vaults.iter().flat_map(|vault| vault.counts.rows(&vault.name)).collect();
+    rows.extend(world.arm_counts.rows("arm"));
+    rows.extend(world.login_counts.rows("login"));
+    HttpResponse::Ok().json(json!({ "rows": rows }))
+}
+
+async fn reset_counts(world: web::Data<World>) -> HttpResponse {
+    world.vaults.iter().map(|vault| &vault.counts).chain([&world.arm_counts, &world.login_counts]).for_each(crate::counts::Counts::reset);
+    HttpResponse::NoContent().finish()
+}
+
+/// Everything that can be set; what is not said stays.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SettingsBody {
+    latency_ms: Option<u64>,
+    /// How long deleting and recovering take.
+    phase_ms: Option<u64>,
+    limits: Option<Limits>,
+    empty_first_pages: Option<bool>,
+    token_lifetime_s: Option<i64>,
+    /// By how much the emulator's clock is ahead of the host's.
+    clock_offset_ms: Option<i64>,
+}
+
+fn current(world: &World) -> SettingsBody {
+    let millis = |duration: Duration| u64::try_from(duration.as_millis()).ok();
+    SettingsBody {
+        latency_ms: millis(world.knobs.latency()),
+        phase_ms: millis(world.knobs.phase()),
+        limits: Some(world.knobs.limits()),
+        empty_first_pages: Some(world.knobs.empty_first_pages.load(Ordering::Relaxed)),
+        token_lifetime_s: Some(world.tokens.lifetime_s()),
+        clock_offset_ms: Some(world.clock.offset_ms()),
+    }
+}
+
+async fn settings(world: web::Data<World>) -> HttpResponse {
+    HttpResponse::Ok().json(current(&world))
+}
+
+async fn change_settings(world: web::Data<World>, body: web::Json<SettingsBody>) -> HttpResponse {
+    let body = body.into_inner();
+    if let Some(millis) = body.latency_ms {
+        world.knobs.set_latency(Duration::from_millis(millis));
+    }
+    if let Some(millis) = body.phase_ms {
+        world.knobs.set_phase(Duration::from_millis(millis));
+    }
+    if let Some(limits) = body.limits {
+        world.knobs.set_limits(limits);
+    }
+    if let Some(on) = body.empty_first_pages {
+        world.knobs.empty_first_pages.store(on, Ordering::Relaxed);
+    }
+    if let Some(seconds) = body.token_lifetime_s {
+        world.tokens.set_lifetime_s(seconds);
+    }
+    if let Some(millis) = body.clock_offset_ms {
+        world.clock.set_offset_ms(millis);
+    }
+    HttpResponse::Ok().json(current(&world))
+}
+
+async fn faults(world: web::Data<World>) -> HttpResponse {
+    HttpResponse::Ok().json(json!({ "faults": world.faults.states() }))
+}
+
+async fn set_faults(world: web::Data<World>, body: web::Json<FaultSet>) -> HttpResponse {
+    match world.faults.replace(body.into_inner()) {
+        Ok(()) => HttpResponse::Ok().json(json!({ "faults": world.faults.states() })),
+        Err(text) => refusal(&text),
+    }
+}
+
+async fn vaults(world: web::Data<World>) -> HttpResponse {
+    let list = world.vaults.iter().map(|vault| {
+        json!({
+            "name": vault.name,
+            "uri": vault.place.base,
+            "subscription": vault.subscription_id,
+            "region": vault.region.name,
+            "geography": vault.region.geography,
+            "firewall": vault.firewall(),
+        })
+    });
+    HttpResponse::Ok().json(json!({ "vaults": list.collect::<Vec<_>>() }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct VaultBody {
+    firewall: Option<Firewall>,
+    /// All assignments, in place of those there are.
+    roles: Option<Vec<RoleAssignment>>,
+}
+
+async fn change_vault(world: web::Data<World>, name: web::Path<String>, body: web::Json<VaultBody>) -> HttpResponse {
+    let Some(vault) = world.vault(&name) else {
+        return HttpResponse::NotFound().json(json!({ "error": { "code": "NotFound", "message": format!("no vault {name}") } }));
+    };
+    let body = body.into_inner();
+    if let Some(roles) = body.roles {
+        let is_known = |role: &str| Role::built_in(role).is_some() || world.custom_roles.iter().any(|known| known.name == role);
+        if let Some(unknown) = roles.iter().find(|assignment| !is_known(&assignment.role)) {
+            return refusal(&format!("the role `{}` is not known", unknown.role));
+        }
+        let (authorization, policies) = {
+            let access = vault.access.read();
+            (access.authorization, access.policies.clone())
+        };
+        *vault.access.write() = Access::new(authorization, roles, policies, &world.identities, &world.custom_roles);
+    }
+    if let Some(firewall) = body.firewall {
+        vault.set_firewall(firewall);
+    }
+    HttpResponse::NoContent().finish()
+}
+
+async fn managed_identity(world: web::Data<World>, request: HttpRequest) -> HttpResponse {
+    let header = request.headers().get("x-identity-header").and_then(|value| value.to_str().ok());
+    let reply = login::managed_identity(&world, header, &Query::of(&request));
+    HttpResponse::build(StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)).json(reply.body)
+}

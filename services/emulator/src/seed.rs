@@ -1,0 +1,164 @@
+//! From the estate's lists to items in vaults.
+//!
+//! Slow where RSA keys are made, so it runs away from the threads that answer.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+
+use crate::{
+    crypto::{Chain, IssueSpec, request},
+    error::{ApiError, EmulatorError},
+    estate::{CertificateSpec, EstateError, Format, Items, KeySpec, Moment as At, SecretSpec, expand},
+    keyspec,
+    state::{
+        VaultState,
+        attributes::{AttributesPatch, Protection},
+        certificates::{CertificateItem, CertificateVersion, Pending},
+        collection::{Kind, Moment},
+        keys::{self, KeyBody, KeyItem, KeyVersion, Rotation},
+        policy::{Issuer, KeyProps, PEM, PKCS12, Policy, Sans, SecretProps, X509Props},
+        secrets::{SecretItem, SecretVersion, SetSecret},
+        validate::Tags,
+    },
+};
+
+/// How long a certificate lives if the estate does not say.
+const CERTIFICATE_LIFE_S: i64 = 365 * 86_400;
+
+/// The items of one vault, all made `now`, in seconds since 1970.
+pub fn items(vault: &str, items: &Items, now: i64, protection: Protection) -> Result<VaultState, EmulatorError> {
+    let at = Moment { now_ms: now * 1_000, phase_ms: 0, protection };
+    let mut state = VaultState::default();
+    let failed = |name: &str, error: ApiError| {
+        EmulatorError::Estate(EstateError::Invalid { place: format!("vault {vault}, {name}"), message: error.message })
+    };
+    for spec in &items.secrets {
+        secrets(&mut state, spec, at).map_err(|error| failed(&spec.name, error))?;
+    }
+    for spec in &items.keys {
+        self::keys(&mut state, spec, at).map_err(|error| failed(&spec.name, error))?;
+    }
+    for spec in &items.certificates {
+        certificates(&mut state, spec, at).map_err(|error| failed(&spec.name, error))?;
+    }
+    Ok(state)
+}
+
+fn patch(enabled: bool, not_before: Option<&At>, expires: Option<&At>) -> AttributesPatch {
+    let seconds = |at: Option<&At>| at.and_then(At::seconds);
+    AttributesPatch { enabled: Some(enabled), nbf: seconds(not_before), exp: seconds(expires) }
+}
+
+fn tags(tags: &Tags) -> Option<Tags> {
+    (!tags.is_empty()).then(|| tags.clone())
+}
+
+fn secrets(state: &mut VaultState, spec: &SecretSpec, at: Moment) -> Result<(), ApiError> {
+    for (place, name) in expand(&spec.name, spec.count).into_iter().enumerate() {
+        let number = (place + 1).to_string();
+        let versions = (1..=spec.versions).map(|version| {
+            let value = match &spec.value {
+                Some(value) => value.replace("{n}", &number),
+                None => format!("{name}.{version}.{}", hex::encode(rand::random::<[u8; 8]>())),
+            };
+            let set = SetSecret {
+                value,
+                content_type: spec.content_type.as_ref().map(|text| text.replace("{n}", &number)),
+                attributes: Some(patch(spec.enabled, spec.not_before.as_ref(), spec.expires.as_ref())),
+                tags: tags(&spec.tags),
+            };
+            SecretVersion::new(set, at.now())
+        });
+        state.secrets.insert(&name, SecretItem { name: name.clone(), versions: versions.collect() });
+        if spec.deleted {
+            state.secrets.delete(Kind::Secret, &name, at)?;
+        }
+    }
+    Ok(())
+}
+
+fn keys(state: &mut VaultState, spec: &KeySpec, at: Moment) -> Result<(), ApiError> {
+    let shape = keyspec::parse(&spec.kind, spec.size, spec.curve.as_deref())?;
+    for name in expand(&spec.name, spec.count) {
+        let mut versions = Vec::new();
+        for _ in 0..spec.versions {
+            let body = KeyBody {
+                kty: None,
+                key_size: None,
+                crv: None,
+                key_ops: spec.operations.clone(),
+                key: None,
+                hsm: None,
+                attributes: Some(patch(spec.enabled, spec.not_before.as_ref(), spec.expires.as_ref())),
+                tags: tags(&spec.tags),
+            };
+            body.check()?;
+            versions.push(KeyVersion::new(keys::generate(shape)?, shape.hsm, body, at.now()));
+        }
+        let rotation = spec.rotate_after.as_ref().map(|after| rotation(after, at.now()));
+        state.keys.insert(&name, KeyItem { name: name.clone(), versions, rotation });
+        if spec.deleted {
+            state.keys.delete(Kind::Key, &name, at)?;
+        }
+    }
+    Ok(())
+}
+
+fn rotation(after: &str, now: i64) -> Rotation {
+    let action = serde_json::json!({ "trigger": { "timeAfterCreate": after }, "action": { "type": "Rotate" } });
+    Rotation { lifetime_actions: vec![action], expiry_time: None, created: now, updated: now }
+}
+
+fn certificates(state: &mut VaultState, spec: &CertificateSpec, at: Moment) -> Result<(), ApiError> {
+    for name in expand(&spec.name, spec.count) {
+        let subject = spec.subject.clone().unwrap_or_else(|| format!("CN={name}"));
+        let policy = policy(spec, &subject)?;
+        let mut item = CertificateItem::new(&name, policy, at.now());
+        let issue = IssueSpec {
+            key: item.policy.shape()?.spec,
+            subject: &subject,
+            dns_names: &spec.dns_names,
+            above: if spec.chain == 0 { 0 } else { spec.chain + 1 },
+            not_before: spec.not_before.as_ref().and_then(At::seconds).unwrap_or(at.now()),
+            not_after: spec.expires.as_ref().and_then(At::seconds).unwrap_or(at.now() + CERTIFICATE_LIFE_S),
+        };
+        let failed = |error: crate::crypto::CryptoError| ApiError::bad_parameter(error.to_string());
+        if spec.pending {
+            let csr = STANDARD.encode(request(&issue).map_err(failed)?);
+            let request_id = hex::encode(rand::random::<[u8; 16]>());
+            item.pending = Some(Pending { issuer: "Contoso".to_owned(), csr, is_completed: false, cancel: false, request_id });
+        } else {
+            for _ in 0..spec.versions {
+                let chain = Chain::issue(&issue).map_err(failed)?;
+                let enabled = AttributesPatch { enabled: Some(spec.enabled), ..AttributesPatch::default() };
+                item.versions.push(CertificateVersion::new(chain, &item.policy, Some(&enabled), tags(&spec.tags), at.now())?);
+            }
+        }
+        state.certificates.insert(&name, item);
+        if spec.deleted {
+            state.certificates.delete(Kind::Certificate, &name, at)?;
+        }
+    }
+    Ok(())
+}
+
+fn policy(spec: &CertificateSpec, subject: &str) -> Result<Policy, ApiError> {
+    let shape = keyspec::parse(&spec.kind, spec.size, spec.curve.as_deref())?;
+    let content_type = match spec.format {
+        Format::Pkcs12 => PKCS12,
+        Format::Pem => PEM,
+    };
+    let issuer = if spec.pending { "Contoso" } else if spec.chain == 0 { "Self" } else { "Unknown" };
+    let mut policy = Policy {
+        key_props: KeyProps { exportable: Some(spec.exportable), ..KeyProps::default() },
+        secret_props: SecretProps { content_type: Some(content_type.to_owned()) },
+        x509_props: X509Props {
+            subject: Some(subject.to_owned()),
+            sans: (!spec.dns_names.is_empty()).then(|| Sans { dns_names: spec.dns_names.clone(), ..Sans::default() }),
+            ..X509Props::default()
+        },
+        lifetime_actions: Vec::new(),
+        issuer: Issuer { name: Some(issuer.to_owned()), ..Issuer::default() },
+    };
+    policy.note_key(shape);
+    Ok(policy)
+}

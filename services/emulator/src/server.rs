@@ -1,0 +1,182 @@
+//! Starting and stopping: sockets, certificates, items, and the tasks around them.
+
+use std::{
+    net::{SocketAddr, TcpListener},
+    os::fd::AsFd,
+    sync::Arc,
+};
+
+use actix_tls::accept::rustls_0_23::TlsStream;
+use actix_web::{App, HttpServer, dev::ServerHandle, rt::net::TcpStream, web};
+use tokio::task::JoinHandle;
+
+use crate::{
+    Settings,
+    clock::Clock,
+    error::EmulatorError,
+    estate::Estate,
+    keep::{self, Kept},
+    keyring::Keyring,
+    routes::{self, Socket},
+    seed,
+    state::VaultState,
+    world::{Knobs, World},
+};
+
+/// Threads that answer; the arithmetic has its own.
+const THREADS: usize = 2;
+/// Azure's largest requests are restores of keys with hundreds of versions.
+const BODY_MAX: usize = 4 * 1_024 * 1_024;
+/// Connections waiting to be accepted: a fleet of workers connects at once.
+const BACKLOG: u32 = 1_024;
+/// Seconds that open connections get at the end.
+const GRACE_S: u64 = 1;
+
+/// An emulator that answers.
+pub struct Running {
+    pub addr: SocketAddr,
+    pub admin_addr: Option<SocketAddr>,
+    /// What clients must trust.
+    pub ca_pem: String,
+    servers: Vec<(ServerHandle, JoinHandle<std::io::Result<()>>)>,
+    keeping: Option<(JoinHandle<()>, Keeper)>,
+}
+
+/// What is written once more at the end.
+struct Keeper {
+    path: std::path::PathBuf,
+    keyring: Keyring,
+    world: web::Data<World>,
+}
+
+impl Running {
+    /// Ends all listeners and keeps what changed last.
+    pub async fn stop(self) -> Result<(), EmulatorError> {
+        for (handle, server) in self.servers {
+            handle.stop(true).await;
+            // A server that broke down has said so in the log.
+            let _ = server.await;
+        }
+        if let Some((task, keeper)) = self.keeping {
+            task.abort();
+            keep::write(&keeper.path, &keeper.keyring, &keeper.world)?;
+        }
+        Ok(())
+    }
+}
+
+/// Makes what the estate lists, and listens.
+pub async fn start(settings: Settings) -> Result<Running, EmulatorError> {
+    if let Some(admin) = settings.admin_listen.filter(|admin| !admin.ip().is_loopback()) {
+        return Err(EmulatorError::AdminNotLoopback(admin));
+    }
+    let listener = bind(settings.listen)?;
+    let admin = settings.admin_listen.map(bind).transpose()?;
+    let addr = address(&listener, settings.listen)?;
+    let (estate, state_file) = (settings.estate.clone(), settings.state_file.clone());
+    let kept = tokio::task::spawn_blocking(move || load(&estate, state_file.as_deref()));
+    let Kept { keyring, vaults } = kept.await.map_err(|error| EmulatorError::Tls(error.into()))??;
+    let knobs = Knobs::new(settings.latency, settings.limits);
+    let world = World::new(&settings.estate, keyring.clone(), knobs, addr.port())?;
+    for (name, state) in vaults {
+        if let Some(vault) = world.vault(&name) {
+            *vault.state.lock() = state;
+        }
+    }
+    let world = web::Data::new(world);
+    let tls = keyring.ca.server_config(world.clock.host())?;
+    let ca_pem = keyring.ca.certificate_pem.clone();
+    if let Some(path) = &settings.ca_out {
+        std::fs::write(path, &ca_pem).map_err(|source| EmulatorError::Write { path: path.clone(), source })?;
+    }
+    let mut servers = vec![serve_tls(listener, addr, tls, world.clone())?];
+    let mut admin_addr = None;
+    if let Some(listener) = admin {
+        let addr = address(&listener, addr)?;
+        servers.push(serve_admin(listener, addr, world.clone())?);
+        admin_addr = Some(addr);
+    }
+    let keeping = settings.state_file.map(|path| {
+        let task = tokio::spawn(keep::follow(path.clone(), keyring.clone(), world.clone()));
+        (task, Keeper { path, keyring, world })
+    });
+    // What was made now is kept from now on.
+    if let Some((_, keeper)) = &keeping {
+        keep::write(&keeper.path, &keeper.keyring, &keeper.world)?;
+    }
+    Ok(Running { addr, admin_addr, ca_pem, servers, keeping })
+}
+
+fn bind(addr: SocketAddr) -> Result<TcpListener, EmulatorError> {
+    let listener = TcpListener::bind(addr).map_err(|source| EmulatorError::Listen { addr, source })?;
+    listener.set_nonblocking(true).map_err(|source| EmulatorError::Listen { addr, source })?;
+    Ok(listener)
+}
+
+fn address(listener: &TcpListener, asked: SocketAddr) -> Result<SocketAddr, EmulatorError> {
+    listener.local_addr().map_err(|source| EmulatorError::Listen { addr: asked, source })
+}
+
+/// What was kept, and what the estate adds to it.
+fn load(estate: &Estate, state_file: Option<&std::path::Path>) -> Result<Kept, EmulatorError> {
+    let now = Clock::new().now();
+    let mut kept = match state_file.map(keep::read).transpose()?.flatten() {
+        Some(kept) => kept,
+        None => Kept { keyring: Keyring::generate(now)?, vaults: std::collections::BTreeMap::new() },
+    };
+    for (_, spec) in estate.vaults() {
+        let name = spec.name.to_ascii_lowercase();
+        if let std::collections::btree_map::Entry::Vacant(entry) = kept.vaults.entry(name) {
+            let protection = crate::state::attributes::Protection {
+                days: spec.soft_delete_retention_days,
+                purge_protection: spec.purge_protection,
+            };
+            let state: VaultState = seed::items(&spec.name, &spec.items, now, protection)?;
+            entry.insert(state);
+        }
+    }
+    Ok(kept)
+}
+
+type Server = (ServerHandle, JoinHandle<std::io::Result<()>>);
+
+fn serve_tls(
+    listener: TcpListener,
+    addr: SocketAddr,
+    tls: rustls::ServerConfig,
+    world: web::Data<World>,
+) -> Result<Server, EmulatorError> {
+    let app = move || {
+        App::new()
+            .app_data(world.clone())
+            .app_data(web::PayloadConfig::new(BODY_MAX))
+            .default_service(web::to(routes::serve))
+    };
+    let server = HttpServer::new(app)
+        .on_connect(|connection, data| {
+            let Some(stream) = connection.downcast_ref::<TlsStream<TcpStream>>() else { return };
+            if let Ok(socket) = stream.get_ref().0.as_fd().try_clone_to_owned() {
+                data.insert(Arc::new(Socket(socket)));
+            }
+        })
+        .workers(THREADS)
+        .backlog(BACKLOG)
+        .shutdown_timeout(GRACE_S)
+        .disable_signals()
+        .listen_rustls_0_23(listener, tls)
+        .map_err(|source| EmulatorError::Listen { addr, source })?
+        .run();
+    Ok((server.handle(), tokio::spawn(server)))
+}
+
+fn serve_admin(listener: TcpListener, addr: SocketAddr, world: web::Data<World>) -> Result<Server, EmulatorError> {
+    let app = move || App::new().app_data(world.clone()).configure(routes::admin::configure);
+    let server = HttpServer::new(app)
+        .workers(1)
+        .shutdown_timeout(GRACE_S)
+        .disable_signals()
+        .listen(listener)
+        .map_err(|source| EmulatorError::Listen { addr, source })?
+        .run();
+    Ok((server.handle(), tokio::spawn(server)))
+}
