@@ -14,6 +14,7 @@
 
 pub mod api;
 pub mod config;
+pub mod docs;
 pub mod envelope;
 pub mod error;
 pub mod hash;

@@ -57,6 +57,11 @@ impl Estate {
         &self.tenant
     }
 
+    /// Client id and secret of the identity that the file names first.
+    pub fn first_identity(&self) -> Option<(&str, &str)> {
+        self.identities.first().map(|identity| (identity.client_id.as_str(), identity.client_secret.as_str()))
+    }
+
     /// Names of all vaults, in the order of the file.
     pub fn vault_names(&self) -> Vec<&str> {
         self.vaults().map(|(_, vault)| vault.name.as_str()).collect()

@@ -1,0 +1,99 @@
+//! Questions to coordinators and workers, each with a deadline.
+
+use std::time::Duration;
+
+use broker::{BusError, ask};
+use proto_msgs::{
+    Config, RequestCode, VaultRef,
+    api::{Accepted, CommandReply, ConfigCommand, ConfigQuery, ConfigReply, ConfigSummary},
+    subject::AnyWorker,
+    vault::{Side, VaultIdentity},
+    worker::{ResolveAnswer, ResolveFailure, ResolveVault},
+};
+
+use crate::{GatewayParts, caller::Caller, failure::Failure};
+
+/// Longest a coordinator may take.
+const COORDINATOR: Duration = Duration::from_secs(5);
+/// Longest a worker may take to look a vault up: a few calls to Azure.
+const WORKER: Duration = Duration::from_secs(20);
+/// In a listing, a summary that is late is left out.
+pub const IN_LISTING: Duration = Duration::from_secs(2);
+
+/// What a config's coordinator knows; none: nobody answered in time.
+pub async fn summary(parts: &GatewayParts, caller: &Caller, config: &Config, limit: Duration) -> Option<ConfigSummary> {
+    match query(parts, caller, config, ConfigQuery::Summary, limit).await {
+        Ok(ConfigReply::Summary { summary }) => Some(*summary),
+        Ok(ConfigReply::Records { .. } | ConfigReply::Refused { .. }) | Err(_) => None,
+    }
+}
+
+/// Asks a config's coordinator.
+pub async fn records(parts: &GatewayParts, caller: &Caller, config: &Config, query: ConfigQuery) -> Result<ConfigReply, Failure> {
+    self::query(parts, caller, config, query, COORDINATOR).await
+}
+
+async fn query(
+    parts: &GatewayParts,
+    caller: &Caller,
+    config: &Config,
+    query: ConfigQuery,
+    limit: Duration,
+) -> Result<ConfigReply, Failure> {
+    let subject = parts.broker.subjects.config_query(&config.id);
+    let question = parts.origin.envelope(caller.correlation, query);
+    let reply = ask::<ConfigQuery, ConfigReply>(parts.broker.bus.as_ref(), &subject, &question, limit).await;
+    Ok(reply.map_err(|error| nobody(error, "coordinator"))?.body)
+}
+
+/// Tells a config's coordinator to do something.
+pub async fn command(parts: &GatewayParts, caller: &Caller, config: &Config, command: ConfigCommand) -> Result<Accepted, Failure> {
+    let subject = parts.broker.subjects.config_command(&config.id);
+    let question = parts.origin.envelope(caller.correlation, command);
+    let reply = ask::<ConfigCommand, CommandReply>(parts.broker.bus.as_ref(), &subject, &question, COORDINATOR).await;
+    match reply.map_err(|error| nobody(error, "coordinator"))?.body {
+        CommandReply::Accepted { run, correlation_id } => Ok(Accepted { run, correlation_id }),
+        CommandReply::Refused { refusal } => Err(refusal.into()),
+    }
+}
+
+/// Looks a vault up.
+pub async fn resolve(parts: &GatewayParts, caller: &Caller, side: Side, reference: &VaultRef) -> Result<VaultIdentity, Failure> {
+    let subject = parts.broker.subjects.any_worker(AnyWorker::Resolve);
+    let question = parts.origin.envelope(caller.correlation, ResolveVault { side, reference: reference.clone() });
+    let reply = ask::<ResolveVault, ResolveAnswer>(parts.broker.bus.as_ref(), &subject, &question, WORKER).await;
+    let answer = reply.map_err(|error| nobody(error, "worker"))?.body;
+    answer.map_err(|failure| unresolved(side, failure))
+}
+
+fn unresolved(side: Side, failure: ResolveFailure) -> Failure {
+    let side = side.as_str();
+    match failure {
+        ResolveFailure::NotFound { message } => Failure::new(
+            RequestCode::NotValidated,
+            format!("{side}: {message}"),
+            format!("name a vault the {side} identity can see, or give uri, subscription and region by hand"),
+        ),
+        ResolveFailure::Ambiguous { candidates } => Failure::new(
+            RequestCode::NotValidated,
+            format!("{side}: several vaults have this name: {}", candidates.join(", ")),
+            "give uri, subscription and region by hand",
+        ),
+        ResolveFailure::Call { failure } => Failure::new(
+            RequestCode::NotValidated,
+            format!("{side}: Azure refused to say ({}): {}", failure.code, failure.detail.message),
+            format!("`keyferry explain {}` says what to do", failure.code),
+        ),
+    }
+}
+
+fn nobody(error: BusError, who: &str) -> Failure {
+    match error {
+        BusError::NoResponders { .. } | BusError::Deadline { .. } => Failure::new(
+            RequestCode::Unavailable,
+            format!("no {who} answers"),
+            format!("check that a {who} runs; one that has just started needs some seconds"),
+        ),
+        error @ (BusError::Disconnected | BusError::Envelope(_) | BusError::Other(_)) => error.into(),
+    }
+}

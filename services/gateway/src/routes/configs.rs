@@ -1,0 +1,162 @@
+//! Configs: declared, listed, marked deleted, told to run.
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::{
+        StatusCode,
+        header::{ETAG, IF_MATCH, LOCATION},
+    },
+    web,
+};
+use broker::LogError;
+use futures::{StreamExt, stream};
+use proto_msgs::{
+    Config, ConfigSpec, RequestCode, Revision,
+    api::{Accepted, ApiRole, ConfigCommand, ConfigView, NameReservation},
+    config::Change,
+    vault::Side,
+};
+
+use super::{Answer, Parts, find, query};
+use crate::{
+    GatewayParts,
+    asking::{self, IN_LISTING},
+    caller::Caller,
+    failure::Failure,
+    paging::{Paging, cut},
+    views,
+};
+
+/// Coordinators asked at once for one page.
+const ASKED_AT_ONCE: usize = 16;
+
+pub async fn list(parts: Parts, caller: Caller, request: HttpRequest) -> Answer {
+    let paging: Paging = query(&request)?;
+    let all = parts.broker.configs().list().await?;
+    let live: Vec<_> = all.into_iter().filter(|entry| !entry.envelope.body.deleted).collect();
+    let page = cut(live, &paging, |entry| (entry.envelope.body.spec.name.clone(), entry.envelope.body.id.to_string()))?;
+    let (parts, caller) = (&parts, &caller);
+    let views: Vec<ConfigView> = stream::iter(page.items)
+        .map(|entry| async move {
+            let summary = asking::summary(parts, caller, &entry.envelope.body, IN_LISTING).await;
+            views::config(entry, summary)
+        })
+        .buffered(ASKED_AT_ONCE)
+        .collect()
+        .await;
+    Ok(HttpResponse::Ok().json(proto_msgs::api::Page { items: views, next: page.next, total: page.total }))
+}
+
+pub async fn get(parts: Parts, caller: Caller, config: web::Path<String>) -> Answer {
+    let entry = find(&parts, &config).await?;
+    let summary = asking::summary(&parts, &caller, &entry.envelope.body, IN_LISTING).await;
+    Ok(answer(StatusCode::OK, &views::config(entry, summary)))
+}
+
+fn answer(status: StatusCode, view: &ConfigView) -> HttpResponse {
+    HttpResponse::build(status).insert_header((ETAG, format!("\"{}\"", view.revision))).json(view)
+}
+
+pub async fn create(parts: Parts, caller: Caller, body: web::Bytes) -> Answer {
+    caller.needs(ApiRole::Operator)?;
+    let spec: ConfigSpec = serde_json::from_slice(&body).map_err(|error| {
+        Failure::invalid(format!("the config cannot be read: {error}"), "README.md shows a whole config with every key")
+    })?;
+    let problems = domain::check::check_spec(&spec);
+    if !problems.is_empty() {
+        return Err(Failure::invalid(problems.join("; "), "correct what is named, and send it again"));
+    }
+    let (source, target) = futures::future::try_join(
+        asking::resolve(&parts, &caller, Side::Source, &spec.source),
+        asking::resolve(&parts, &caller, Side::Target, &spec.target),
+    )
+    .await?;
+    domain::check::check_pair(&source, &target)?;
+    let now = parts.origin.now();
+    let change = Change {
+        actor: caller.name.clone(),
+        action: "create".to_owned(),
+        reason: None,
+        correlation_id: caller.correlation,
+        at: now,
+    };
+    let id = parts.origin.config_id();
+    let config = Config { id, spec, source, target, created: now, deleted: false, change };
+    let revision = store(&parts, &caller, &config).await?;
+    let view = ConfigView { config, revision, summary: None };
+    let mut response = answer(StatusCode::CREATED, &view);
+    if let Ok(place) = format!("/api/v1/configs/{id}").parse() {
+        response.headers_mut().insert(LOCATION, place);
+    }
+    Ok(response)
+}
+
+/// Writes a new config, after its name is taken.
+async fn store(parts: &GatewayParts, caller: &Caller, config: &Config) -> Result<Revision, Failure> {
+    let configs = parts.broker.configs();
+    let name = &config.spec.name;
+    let reservation = parts.origin.envelope(caller.correlation, NameReservation { config: config.id });
+    match configs.reserve_name(name, &reservation).await {
+        Ok(()) => {}
+        Err(LogError::Conflict) => {
+            let detail = format!("another config is named `{name}`");
+            return Err(Failure::new(RequestCode::AlreadyExists, detail, "choose another name"));
+        }
+        Err(error) => return Err(error.into()),
+    }
+    let stored = configs.put(&parts.origin.envelope(caller.correlation, config.clone()), Revision(0)).await;
+    // What was certainly not stored gives its name back; what may be stored keeps it until that is known.
+    if let Err(LogError::Unavailable(_) | LogError::Encode(_)) = &stored
+        && let Err(error) = configs.release_name(name, &reservation).await
+    {
+        tracing::warn!(error = &error as &dyn std::error::Error, name, "the name is free again only in a minute");
+    }
+    Ok(stored?)
+}
+
+pub async fn delete(parts: Parts, caller: Caller, config: web::Path<String>, request: HttpRequest) -> Answer {
+    caller.needs(ApiRole::Operator)?;
+    let entry = find(&parts, &config).await?;
+    let revision = Revision(entry.sequence.0);
+    if_match(&request, revision)?;
+    let mut config = entry.envelope.body;
+    config.deleted = true;
+    config.change = Change {
+        actor: caller.name.clone(),
+        action: "delete".to_owned(),
+        reason: None,
+        correlation_id: caller.correlation,
+        at: parts.origin.now(),
+    };
+    parts.broker.configs().put(&parts.origin.envelope(caller.correlation, config), revision).await?;
+    Ok(accepted(&Accepted { run: None, correlation_id: caller.correlation }))
+}
+
+/// Refuses a change to another revision than the client saw, where it says which.
+fn if_match(request: &HttpRequest, revision: Revision) -> Result<(), Failure> {
+    let Some(given) = request.headers().get(IF_MATCH).and_then(|value| value.to_str().ok()) else { return Ok(()) };
+    if given.trim() == "*" || given.trim() == format!("\"{revision}\"") {
+        return Ok(());
+    }
+    let detail = format!("the config has revision \"{revision}\", not {given}");
+    Err(Failure::new(RequestCode::RevisionMismatch, detail, "read the config again, and repeat the change"))
+}
+
+pub async fn sync(parts: Parts, caller: Caller, config: web::Path<String>) -> Answer {
+    caller.needs(ApiRole::Operator)?;
+    let entry = find(&parts, &config).await?;
+    let command = ConfigCommand::Sync { actor: caller.name.clone() };
+    Ok(accepted(&asking::command(&parts, &caller, &entry.envelope.body, command).await?))
+}
+
+pub async fn expand(parts: Parts, caller: Caller, config: web::Path<String>) -> Answer {
+    caller.needs(ApiRole::Operator)?;
+    let entry = find(&parts, &config).await?;
+    let command = ConfigCommand::Expand { actor: caller.name.clone() };
+    Ok(accepted(&asking::command(&parts, &caller, &entry.envelope.body, command).await?))
+}
+
+/// 202: the work goes on.
+pub fn accepted(body: &Accepted) -> HttpResponse {
+    HttpResponse::Accepted().json(body)
+}
