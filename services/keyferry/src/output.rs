@@ -20,7 +20,7 @@ pub fn print<T: Serialize>(output: Output, answer: &T, table: impl FnOnce() -> S
 /// Rows under headings, without frames, so that it can be cut and searched.
 pub fn table(headings: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled).set_header(headings);
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled).set_header(headings);
     table.add_rows(rows);
     let text = table.to_string();
     text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
