@@ -69,7 +69,6 @@ fn spec() -> serde_json::Value {
         "target": { "vault": TARGET },
         "item_types": ["secrets"],
         "rule": { "kind": "all" },
-        "behaviour": { "schedule_mode": "manual" },
     })
 }
 
@@ -88,7 +87,8 @@ async fn equal(reader: &AzureReader, name: String) -> Result<()> {
     let (source, target) = tokio::try_join!(reader.secret(SOURCE, &name), reader.secret(TARGET, &name))?;
     let (source, target) = (source.with_context(|| format!("{name} is gone from the source"))?, target);
     let target = target.with_context(|| format!("{name} is not at the target"))?;
-    let is_equal = source.value == target.value && source.tags == target.tags && source.content_type == target.content_type;
+    let is_equal =
+        source.value == target.value && source.tags == target.tags && source.content_type == target.content_type;
     ensure!(is_equal, "{name} differs between the vaults");
     Ok(())
 }

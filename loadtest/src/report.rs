@@ -19,14 +19,19 @@ const RATE_PER_SECOND: f64 = 30.0;
 
 pub fn header(sizes: &(usize, usize), latency_ms: u64, workers: usize) -> Result<()> {
     let commit = Command::new("git").args(["describe", "--always", "--dirty"]).output();
-    let commit = commit.ok().filter(|out| out.status.success()).map_or_else(
-        || "unknown".to_owned(),
-        |out| String::from_utf8_lossy(&out.stdout).trim().to_owned(),
-    );
+    let commit = commit
+        .ok()
+        .filter(|out| out.status.success())
+        .map_or_else(|| "unknown".to_owned(), |out| String::from_utf8_lossy(&out.stdout).trim().to_owned());
     let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = cpu.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ")).map_or("unknown", |(_, model)| model);
+    let model = cpu
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split_once(": "))
+        .map_or("unknown", |(_, model)| model);
     let cores = std::thread::available_parallelism()?;
-    println!("commit {commit}; {cores} cores of {model}; latency {latency_ms} ms; {workers} workers; seed: none, the estate is fixed");
+    println!(
+        "commit {commit}; {cores} cores of {model}; latency {latency_ms} ms; {workers} workers; seed: none, the estate is fixed"
+    );
     println!("sizes: {} secrets without limits, {} with Azure's", sizes.0, sizes.1);
     Ok(())
 }
@@ -60,13 +65,16 @@ fn limits(secrets: usize, figures: &Figures) {
     let above = (figures.syncing.as_secs_f64() / floor - 1.0) * 100.0;
     line("above the floor", &format!("{above:.1} % of {floor:.1} s"), Some((above <= FLOOR_TARGET_PERCENT, "<= 5 %")));
     let share = figures.throttled as f64 / figures.calls as f64 * 100.0;
-    line("429s", &format!("{} ({share:.2} % of calls)", figures.throttled), Some((share < THROTTLED_TARGET_PERCENT, "< 1 %")));
+    line(
+        "429s",
+        &format!("{} ({share:.2} % of calls)", figures.throttled),
+        Some((share < THROTTLED_TARGET_PERCENT, "< 1 %")),
+    );
 }
 
 fn line(what: &str, value: &str, target: Option<(bool, &str)>) {
-    let verdict = target.map_or_else(String::new, |(met, target)| {
-        format!("  target {target}: {}", if met { "met" } else { "MISSED" })
-    });
+    let verdict = target
+        .map_or_else(String::new, |(met, target)| format!("  target {target}: {}", if met { "met" } else { "MISSED" }));
     println!("  {what:<30} {value:>22}{verdict}");
 }
 

@@ -45,7 +45,9 @@ fn seal<T: Serialize>(call: &Call<'_>, kind: Kind, versions: usize, item: T) -> 
 fn open<T: DeserializeOwned>(call: &Call<'_>, kind: Kind) -> Result<T, ApiError> {
     let body: Restore = call.json()?;
     let (geography, subscription) = (call.vault.region.geography, &call.vault.subscription_id);
-    let not_a_backup = || ApiError::bad_parameter(format!("Backup blob is not a valid backup of a {}.", kind.word().to_ascii_lowercase()));
+    let not_a_backup = || {
+        ApiError::bad_parameter(format!("Backup blob is not a valid backup of a {}.", kind.word().to_ascii_lowercase()))
+    };
     let plain = call.world.sealer.open(geography, subscription, &body.value).map_err(|error| match error {
         SealError::NotABlob => not_a_backup(),
         SealError::WrongPlace => ApiError::bad_parameter(

@@ -68,7 +68,9 @@ impl Estate {
     }
 
     pub(crate) fn vaults(&self) -> impl Iterator<Item = (&SubscriptionSpec, &VaultSpec)> {
-        self.subscriptions.iter().flat_map(|subscription| subscription.vaults.iter().map(move |vault| (subscription, vault)))
+        self.subscriptions
+            .iter()
+            .flat_map(|subscription| subscription.vaults.iter().map(move |vault| (subscription, vault)))
     }
 }
 

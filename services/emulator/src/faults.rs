@@ -137,7 +137,8 @@ impl Faults {
         }
         let item = item.to_ascii_lowercase();
         for fault in armed {
-            let fits = fault.operation.matches(operation.name()) && fault.vault.matches(vault) && fault.item.matches(&item);
+            let fits =
+                fault.operation.matches(operation.name()) && fault.vault.matches(vault) && fault.item.matches(&item);
             if !fits {
                 continue;
             }

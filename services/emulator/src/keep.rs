@@ -49,7 +49,8 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), EmulatorError> {
 pub fn write(path: &Path, keyring: &Keyring, world: &World) -> Result<(), EmulatorError> {
     let vaults = world.vaults.iter().map(|vault| (vault.name.to_ascii_lowercase(), vault.state.lock().clone()));
     let kept = Kept { keyring: keyring.clone(), vaults: vaults.collect() };
-    let bytes = serde_json::to_vec(&kept).map_err(|source| EmulatorError::Corrupt { path: path.to_owned(), source: source.into() })?;
+    let bytes = serde_json::to_vec(&kept)
+        .map_err(|source| EmulatorError::Corrupt { path: path.to_owned(), source: source.into() })?;
     write_private(path, &bytes)
 }
 

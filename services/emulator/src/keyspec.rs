@@ -59,8 +59,9 @@ pub fn parse(kty: &str, size: Option<u32>, curve: Option<&str>) -> Result<KeySha
     };
     if family == "EC" {
         let name = curve.unwrap_or("P-256");
-        let curve = curve_of(name)
-            .ok_or_else(|| ApiError::bad_parameter(format!("The curve {name} is not supported: use P-256, P-384, P-521, P-256K.")))?;
+        let curve = curve_of(name).ok_or_else(|| {
+            ApiError::bad_parameter(format!("The curve {name} is not supported: use P-256, P-384, P-521, P-256K."))
+        })?;
         return Ok(KeyShape { spec: KeySpec::Ec { curve }, hsm });
     }
     let bits = size.unwrap_or(DEFAULT_RSA);
@@ -70,19 +71,11 @@ pub fn parse(kty: &str, size: Option<u32>, curve: Option<&str>) -> Result<KeySha
     Ok(KeyShape { spec: KeySpec::Rsa { bits }, hsm })
 }
 
-/// One word for a kind of key, as it is kept: `RSA-2048`, `P-256`.
+/// One word for a kind of key: `RSA-2048`, `P-256`.
 pub fn name(spec: KeySpec) -> String {
     match spec {
         KeySpec::Rsa { bits } => format!("RSA-{bits}"),
         KeySpec::Ec { curve } => curve_name(curve).to_owned(),
-    }
-}
-
-/// Reads what [`name`] wrote.
-pub fn from_name(name: &str) -> Option<KeySpec> {
-    match name.strip_prefix("RSA-") {
-        Some(bits) => Some(KeySpec::Rsa { bits: bits.parse().ok()? }),
-        None => Some(KeySpec::Ec { curve: curve_of(name)? }),
     }
 }
 
@@ -109,14 +102,6 @@ fn curve_of(name: &str) -> Option<Curve> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_is_kept_is_read_again() {
-        for spec in [KeySpec::Rsa { bits: 3_072 }, KeySpec::Ec { curve: Curve::P256K }] {
-            assert_eq!(from_name(&name(spec)), Some(spec));
-        }
-        assert_eq!(from_name("AES"), None);
-    }
 
     #[test]
     fn kinds_that_key_vault_does_not_make_are_refused() {

@@ -108,12 +108,7 @@ const BUILT_IN: &[BuiltIn] = &[
     BuiltIn {
         name: "Key Vault Certificate User",
         id: "db79e9a7-68ee-4b58-9aeb-b90e7c24fcba",
-        data_actions: &[
-            "certificates/read",
-            "secrets/getSecret/action",
-            "secrets/readMetadata/action",
-            "keys/read",
-        ],
+        data_actions: &["certificates/read", "secrets/getSecret/action", "secrets/readMetadata/action", "keys/read"],
         reads_vault: false,
     },
     BuiltIn {

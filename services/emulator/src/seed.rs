@@ -123,14 +123,22 @@ fn certificates(state: &mut VaultState, spec: &CertificateSpec, at: Moment) -> R
         };
         let failed = |error: crate::crypto::CryptoError| ApiError::bad_parameter(error.to_string());
         if spec.pending {
+            item.requested_tags = tags(&spec.tags);
             let csr = STANDARD.encode(request(&issue).map_err(failed)?);
             let request_id = hex::encode(rand::random::<[u8; 16]>());
-            item.pending = Some(Pending { issuer: "Contoso".to_owned(), csr, is_completed: false, cancel: false, request_id });
+            item.pending =
+                Some(Pending { issuer: "Contoso".to_owned(), csr, is_completed: false, cancel: false, request_id });
         } else {
             for _ in 0..spec.versions {
                 let chain = Chain::issue(&issue).map_err(failed)?;
                 let enabled = AttributesPatch { enabled: Some(spec.enabled), ..AttributesPatch::default() };
-                item.versions.push(CertificateVersion::new(chain, &item.policy, Some(&enabled), tags(&spec.tags), at.now())?);
+                item.versions.push(CertificateVersion::new(
+                    chain,
+                    &item.policy,
+                    Some(&enabled),
+                    tags(&spec.tags),
+                    at.now(),
+                )?);
             }
         }
         state.certificates.insert(&name, item);
@@ -147,7 +155,13 @@ fn policy(spec: &CertificateSpec, subject: &str) -> Result<Policy, ApiError> {
         Format::Pkcs12 => PKCS12,
         Format::Pem => PEM,
     };
-    let issuer = if spec.pending { "Contoso" } else if spec.chain == 0 { "Self" } else { "Unknown" };
+    let issuer = if spec.pending {
+        "Contoso"
+    } else if spec.chain == 0 {
+        "Self"
+    } else {
+        "Unknown"
+    };
     let mut policy = Policy {
         key_props: KeyProps { exportable: Some(spec.exportable), ..KeyProps::default() },
         secret_props: SecretProps { content_type: Some(content_type.to_owned()) },

@@ -18,9 +18,14 @@ pub enum Bucket {
     /// Secret create, certificate import, key import.
     Creating,
     Other,
-    KeyCreate { hsm: bool },
+    KeyCreate {
+        hsm: bool,
+    },
     /// By the strength of the key: RSA-2048 and EC, RSA-3072, RSA-4096.
-    KeyUse { hsm: bool, strength: Strength },
+    KeyUse {
+        hsm: bool,
+        strength: Strength,
+    },
 }
 
 /// What the cost of using a key goes by.

@@ -15,8 +15,15 @@ use time::{Duration, OffsetDateTime};
 use crate::error::EmulatorError;
 
 /// What the one server certificate is good for.
-const HOSTS: &[&str] =
-    &["*.vault.localhost", "vault.localhost", "login.localhost", "management.localhost", "localhost", "127.0.0.1", "::1"];
+const HOSTS: &[&str] = &[
+    "*.vault.localhost",
+    "vault.localhost",
+    "login.localhost",
+    "management.localhost",
+    "localhost",
+    "127.0.0.1",
+    "::1",
+];
 /// The CA is kept across restarts; nobody renews it.
 const CA_LIFE: Duration = Duration::days(3_650);
 /// The leaf is made at each start. Apple's clients refuse more than 825 days.

@@ -37,7 +37,6 @@ pub struct Vault {
 /// Who may do what in a vault.
 pub struct Access {
     pub authorization: Authorization,
-    pub assignments: Vec<RoleAssignment>,
     pub policies: Vec<AccessPolicySpec>,
     /// By identity: what the assignments come to.
     roles: Vec<Vec<Role>>,
@@ -47,12 +46,12 @@ pub struct Access {
 impl Access {
     pub fn new(
         authorization: Authorization,
-        assignments: Vec<RoleAssignment>,
+        assignments: &[RoleAssignment],
         policies: Vec<AccessPolicySpec>,
         identities: &[IdentitySpec],
         custom: &[CustomRole],
     ) -> Self {
-        let roles: Vec<Vec<Role>> = identities.iter().map(|identity| assigned(identity, &assignments, custom)).collect();
+        let roles: Vec<Vec<Role>> = identities.iter().map(|identity| assigned(identity, assignments, custom)).collect();
         let grants = identities.iter().zip(&roles).map(|(identity, roles)| match authorization {
             Authorization::Rbac => Grants::of_roles(roles),
             Authorization::AccessPolicies => {
@@ -61,7 +60,7 @@ impl Access {
             }
         });
         let grants = grants.collect();
-        Self { authorization, assignments, policies, roles, grants }
+        Self { authorization, policies, roles, grants }
     }
 
     /// The roles an identity has on the vault.
@@ -84,9 +83,14 @@ fn assigned(identity: &IdentitySpec, assignments: &[RoleAssignment], custom: &[C
 }
 
 impl Vault {
-    pub fn new(spec: &VaultSpec, region: &'static Region, subscription: (usize, &str), access: Access, port: u16) -> Self {
-        let protection =
-            Protection { days: spec.soft_delete_retention_days, purge_protection: spec.purge_protection };
+    pub fn new(
+        spec: &VaultSpec,
+        region: &'static Region,
+        subscription: (usize, &str),
+        access: Access,
+        port: u16,
+    ) -> Self {
+        let protection = Protection { days: spec.soft_delete_retention_days, purge_protection: spec.purge_protection };
         let base = format!("https://{}.vault.localhost:{port}", spec.name.to_ascii_lowercase());
         Self {
             name: spec.name.clone(),

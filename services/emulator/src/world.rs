@@ -114,7 +114,7 @@ impl World {
                 let Some(region) = Region::find(&vault.region) else { continue };
                 let access = Access::new(
                     vault.authorization,
-                    vault.roles.clone(),
+                    &vault.roles,
                     vault.access_policies.clone(),
                     &estate.identities,
                     &estate.custom_roles,

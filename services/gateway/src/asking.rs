@@ -29,7 +29,12 @@ pub async fn summary(parts: &GatewayParts, caller: &Caller, config: &Config, lim
 }
 
 /// Asks a config's coordinator.
-pub async fn records(parts: &GatewayParts, caller: &Caller, config: &Config, query: ConfigQuery) -> Result<ConfigReply, Failure> {
+pub async fn records(
+    parts: &GatewayParts,
+    caller: &Caller,
+    config: &Config,
+    query: ConfigQuery,
+) -> Result<ConfigReply, Failure> {
     self::query(parts, caller, config, query, COORDINATOR).await
 }
 
@@ -47,7 +52,12 @@ async fn query(
 }
 
 /// Tells a config's coordinator to do something.
-pub async fn command(parts: &GatewayParts, caller: &Caller, config: &Config, command: ConfigCommand) -> Result<Accepted, Failure> {
+pub async fn command(
+    parts: &GatewayParts,
+    caller: &Caller,
+    config: &Config,
+    command: ConfigCommand,
+) -> Result<Accepted, Failure> {
     let subject = parts.broker.subjects.config_command(&config.id);
     let question = parts.origin.envelope(caller.correlation, command);
     let reply = ask::<ConfigCommand, CommandReply>(parts.broker.bus.as_ref(), &subject, &question, COORDINATOR).await;
@@ -58,7 +68,12 @@ pub async fn command(parts: &GatewayParts, caller: &Caller, config: &Config, com
 }
 
 /// Looks a vault up.
-pub async fn resolve(parts: &GatewayParts, caller: &Caller, side: Side, reference: &VaultRef) -> Result<VaultIdentity, Failure> {
+pub async fn resolve(
+    parts: &GatewayParts,
+    caller: &Caller,
+    side: Side,
+    reference: &VaultRef,
+) -> Result<VaultIdentity, Failure> {
     let subject = parts.broker.subjects.any_worker(AnyWorker::Resolve);
     let question = parts.origin.envelope(caller.correlation, ResolveVault { side, reference: reference.clone() });
     let reply = ask::<ResolveVault, ResolveAnswer>(parts.broker.bus.as_ref(), &subject, &question, WORKER).await;

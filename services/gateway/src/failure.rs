@@ -79,7 +79,9 @@ fn fix(code: RequestCode) -> &'static str {
         RequestCode::Unauthenticated => "send `Authorization: Bearer TOKEN`; `keyferry token create` makes one",
         RequestCode::Forbidden => "use a token with a higher role",
         RequestCode::Busy | RequestCode::RateLimited => "try again in a few seconds",
-        RequestCode::NotValidated | RequestCode::StaleView | RequestCode::PlanChanged => "look again, and repeat the request",
+        RequestCode::NotValidated | RequestCode::StaleView | RequestCode::PlanChanged => {
+            "look again, and repeat the request"
+        }
         RequestCode::Internal => "look into the gateway's log under this correlation id",
     }
 }
@@ -96,7 +98,8 @@ pub async fn as_problem(
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let given = request.headers().get(&CORRELATION).and_then(|value| value.to_str().ok()?.parse().ok());
     let made = || request.app_data::<web::Data<GatewayParts>>().map(|parts| parts.origin.correlation_id());
-    let correlation: CorrelationId = given.or_else(made).ok_or_else(|| actix_web::error::ErrorInternalServerError(""))?;
+    let correlation: CorrelationId =
+        given.or_else(made).ok_or_else(|| actix_web::error::ErrorInternalServerError(""))?;
     request.extensions_mut().insert(correlation);
     let mut response = match next.call(request).await {
         Ok(response) => {

@@ -34,7 +34,9 @@ pub fn encode<T: Serialize>(place: &T) -> String {
 fn decode<T: DeserializeOwned>(cursor: &str) -> Result<T, Failure> {
     let bytes = URL_SAFE_NO_PAD.decode(cursor).ok();
     let place = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-    place.ok_or_else(|| Failure::invalid("the cursor is not one of this list", "pass `next` of the page before, or no cursor"))
+    place.ok_or_else(|| {
+        Failure::invalid("the cursor is not one of this list", "pass `next` of the page before, or no cursor")
+    })
 }
 
 /// Takes a page out of a whole list, in the order of the keys.

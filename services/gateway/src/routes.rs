@@ -71,7 +71,7 @@ async fn find(parts: &GatewayParts, config: &str) -> Result<Entry<Config>, Failu
 
 /// The query of a request, read strictly.
 fn query<T: serde::de::DeserializeOwned>(request: &HttpRequest) -> Result<T, Failure> {
-    web::Query::<T>::from_query(request.query_string())
-        .map(web::Query::into_inner)
-        .map_err(|error| Failure::invalid(format!("the query cannot be read: {error}"), "compare it with the documentation"))
+    web::Query::<T>::from_query(request.query_string()).map(web::Query::into_inner).map_err(|error| {
+        Failure::invalid(format!("the query cannot be read: {error}"), "compare it with the documentation")
+    })
 }

@@ -25,16 +25,18 @@ impl Client {
     pub fn new(server: &Server) -> Result<Self, Failure> {
         let base = server.server.trim_end_matches('/').to_owned();
         if reqwest::Url::parse(&base).ok().is_none_or(|url| !matches!(url.scheme(), "http" | "https")) {
-            return Err(Failure::input(format!("`{base}` is not an address"), "write http://HOST:PORT in --server or KEYFERRY_SERVER"));
+            return Err(Failure::input(
+                format!("`{base}` is not an address"),
+                "write http://HOST:PORT in --server or KEYFERRY_SERVER",
+            ));
         }
         let token = server.token.clone().ok_or_else(|| {
             let fix = "set KEYFERRY_TOKEN or --token; `keyferry token create` makes one";
             Failure::new(RequestCode::Unauthenticated, "no token is given", fix)
         })?;
-        let http = reqwest::Client::builder()
-            .timeout(DEADLINE)
-            .build()
-            .map_err(|error| Failure::of(RequestCode::Internal, &error, "check the proxy settings of the environment"))?;
+        let http = reqwest::Client::builder().timeout(DEADLINE).build().map_err(|error| {
+            Failure::of(RequestCode::Internal, &error, "check the proxy settings of the environment")
+        })?;
         Ok(Self { http, base, token })
     }
 

@@ -80,7 +80,11 @@ impl From<broker::ConnectError> for Failure {
             | broker::ConnectError::TooOld { .. }
             | broker::ConnectError::Provision { .. } => RequestCode::Unavailable,
         };
-        Self::of(code, &error, "check that nats-server 2.12 or newer runs with JetStream, and `keyferry nats provision` was run")
+        Self::of(
+            code,
+            &error,
+            "check that nats-server 2.12 or newer runs with JetStream, and `keyferry nats provision` was run",
+        )
     }
 }
 

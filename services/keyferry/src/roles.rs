@@ -125,6 +125,10 @@ pub fn estate(file: Option<&std::path::Path>) -> Result<Estate, Failure> {
         Failure::of(RequestCode::InvalidInput, &error, format!("check that {} exists and can be read", file.display()))
     };
     let text = std::fs::read_to_string(file).map_err(unreadable)?;
-    Estate::parse(&text)
-        .map_err(|error| Failure::input(format!("{}: {error}", file.display()), "correct the estate; the emulator's README shows a whole one"))
+    Estate::parse(&text).map_err(|error| {
+        Failure::input(
+            format!("{}: {error}", file.display()),
+            "correct the estate; the emulator's README shows a whole one",
+        )
+    })
 }

@@ -32,7 +32,8 @@ pub async fn run(args: Up) -> Result<u8, Failure> {
     let estate = roles::estate(args.estate.as_deref())?;
     let pair = demo::pair(&estate)?;
     let place = Place::take(&args)?;
-    let mut children = Children::new(&place, estate.first_identity().map(|(_, secret)| secret.to_owned()).unwrap_or_default());
+    let mut children =
+        Children::new(&place, estate.first_identity().map(|(_, secret)| secret.to_owned()).unwrap_or_default());
     let result = tokio::select! {
         result = serve(&args, &place, &mut children, &estate, &pair) => result,
         interrupted = interrupted() => interrupted.map(|()| {
@@ -66,11 +67,15 @@ async fn serve(
     let settings = demo::write_settings(place, args, estate)?;
     children.nats(args)?;
     eprintln!("starting NATS, the emulated Azure and Keyferry in {}", place.dir().display());
-    children.until("NATS", START_LIMIT, || async {
-        tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, args.nats_port)).await.is_ok()
-    }).await?;
+    children
+        .until("NATS", START_LIMIT, || async {
+            tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, args.nats_port)).await.is_ok()
+        })
+        .await?;
     children.emulator(args)?;
-    children.until("the emulated Azure", START_LIMIT, || async { place.output("emulator").contains("\"listening\"") }).await?;
+    children
+        .until("the emulated Azure", START_LIMIT, || async { place.output("emulator").contains("\"listening\"") })
+        .await?;
 
     let loaded = Settings::load(Some(&settings), None)?;
     broker::nats::provision(&loaded.nats, 1).await?;
@@ -84,9 +89,11 @@ async fn serve(
     }
     let server = Server { server: format!("http://127.0.0.1:{}", args.port), token: Some(token) };
     let client = Client::new(&server)?;
-    children.until("the gateway", START_LIMIT, || async {
-        client.get::<serde_json::Value>("/api/v1/version").await.is_ok()
-    }).await?;
+    children
+        .until("the gateway", START_LIMIT, || async {
+            client.get::<serde_json::Value>("/api/v1/version").await.is_ok()
+        })
+        .await?;
 
     let started = tokio::time::Instant::now();
     let config = demo::create(&client, pair, children).await?;
@@ -103,7 +110,11 @@ fn say(args: &Up, place: &Place, server: &Server, config: &str) {
     let token = server.token.as_deref().unwrap_or_default();
     println!("\nKeyferry is up. Ctrl-C stops it; what it knows stays in {}.\n", place.dir().display());
     println!("  API            {}/api/v1", server.server);
-    println!("  emulated Azure https://<vault>.vault.localhost:{}  (CA: {})", args.emulator_port, place.file("ca.pem").display());
+    println!(
+        "  emulated Azure https://<vault>.vault.localhost:{}  (CA: {})",
+        args.emulator_port,
+        place.file("ca.pem").display()
+    );
     println!("  its admin      http://127.0.0.1:{}", args.emulator_port + 1);
     println!("  NATS           nats://127.0.0.1:{}", args.nats_port);
     println!("  logs           {}\n", place.file("logs").display());
@@ -112,6 +123,9 @@ fn say(args: &Up, place: &Place, server: &Server, config: &str) {
     println!("Try next, in another terminal:\n");
     let program = std::env::current_exe().map_or_else(|_| "keyferry".to_owned(), |path| place::short(&path));
     println!("  {program} records list '{config}' --status 'active' --type keys");
-    println!("  {program} records get '{config}' secrets {}", if args.estate.is_none() { "db-password" } else { "NAME" });
+    println!(
+        "  {program} records get '{config}' secrets {}",
+        if args.estate.is_none() { "db-password" } else { "NAME" }
+    );
     println!("  {program} watch '{config}'\n");
 }

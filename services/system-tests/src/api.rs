@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use proto_msgs::{
-    ConfigId, ItemType, Problem, Run,
+    ConfigId, ItemType, Problem, Run, RunId,
     api::{Accepted, ConfigView, Page, RecordView},
 };
 use reqwest::Method;
@@ -13,6 +13,8 @@ use serde_json::Value;
 
 use crate::wait::until;
 
+/// Longest until a worker looks vaults up.
+const CREATE_LIMIT: Duration = Duration::from_secs(30);
 /// Longest a single call may take.
 const DEADLINE: Duration = Duration::from_secs(30);
 
@@ -26,6 +28,8 @@ pub struct Api {
 
 impl Api {
     pub fn new(port: u16, token: String) -> Result<Self> {
+        // Once per process; a second time it says that it is there already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder().timeout(DEADLINE).no_proxy().build()?;
         Ok(Self { http, base: format!("http://127.0.0.1:{port}"), token })
     }
@@ -56,8 +60,17 @@ impl Api {
         self.http.get(format!("{}/readyz", self.base)).send().await.is_ok_and(|answer| answer.status().is_success())
     }
 
+    /// Creates a config; a worker that has just started does not answer yet, which is waited for.
     pub async fn create(&self, spec: Value) -> Result<ConfigView> {
-        self.call(Method::POST, "/api/v1/configs", Some(spec)).await
+        until("the config to be created", CREATE_LIMIT, || async {
+            let response = self.send(Method::POST, "/api/v1/configs", Some(spec.clone())).await?;
+            match response.status().as_u16() {
+                503 => Ok(None),
+                201 => Ok(Some(response.json().await?)),
+                status => bail!("creating the config gave {status}: {}", response.text().await?),
+            }
+        })
+        .await
     }
 
     pub async fn config(&self, id: &ConfigId) -> Result<ConfigView> {
@@ -96,6 +109,16 @@ impl Api {
         Ok(self.call::<Page<Run>>(Method::GET, &format!("/api/v1/configs/{id}/runs"), None).await?.items)
     }
 
+    /// Waits until this run has ended; none: the newest one.
+    pub async fn run_ended(&self, id: &ConfigId, run: Option<RunId>, limit: Duration) -> Result<Run> {
+        until("the run to end", limit, || async {
+            let Ok(runs) = self.runs(id).await else { return Ok(None) };
+            let wanted = runs.into_iter().find(|known| run.is_none_or(|run| run == known.id));
+            Ok(wanted.filter(|run| !run.is_open()))
+        })
+        .await
+    }
+
     /// Waits until a run has ended and no record waits for anything.
     pub async fn settled(&self, id: &ConfigId, limit: Duration) -> Result<ConfigView> {
         until("every record to settle", limit, || async {
@@ -109,9 +132,12 @@ impl Api {
     /// Waits until at least `count` records are active.
     pub async fn active(&self, id: &ConfigId, count: u64, limit: Duration) -> Result<()> {
         until(&format!("{count} active records"), limit, || async {
-            let active = self.config(id).await.ok().and_then(|view| view.summary).and_then(|summary| {
-                summary.by_status.get(&proto_msgs::Status::Active).copied()
-            });
+            let active = self
+                .config(id)
+                .await
+                .ok()
+                .and_then(|view| view.summary)
+                .and_then(|summary| summary.by_status.get(&proto_msgs::Status::Active).copied());
             Ok((active.unwrap_or(0) >= count).then_some(()))
         })
         .await

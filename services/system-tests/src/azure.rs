@@ -82,7 +82,11 @@ impl AzureReader {
     /// Writes a new version of a secret, as somebody else would.
     pub async fn set_secret(&self, vault: &str, name: &str, value: &str) -> Result<()> {
         let body = serde_json::json!({ "value": value });
-        self.request(reqwest::Method::PUT, vault, &format!("secrets/{name}")).json(&body).send().await?.error_for_status()?;
+        self.request(reqwest::Method::PUT, vault, &format!("secrets/{name}"))
+            .json(&body)
+            .send()
+            .await?
+            .error_for_status()?;
         Ok(())
     }
 

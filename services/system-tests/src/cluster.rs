@@ -72,7 +72,9 @@ impl ClusterBuilder {
         let nats = start_nats(&tools, folder.path(), ports[0]).await?;
         let emulator = start_emulator(&tools, folder.path(), &self, ports[1], ports[2]).await?;
         run(keyferry(&tools, &["nats", "provision"]).arg("--settings").arg(&settings.file))?;
-        let token = run(keyferry(&tools, &["token", "create", "--name", "test", "--role", "admin"]).arg("--settings").arg(&settings.file))?;
+        let token = run(keyferry(&tools, &["token", "create", "--name", "test", "--role", "admin"])
+            .arg("--settings")
+            .arg(&settings.file))?;
         let gateway = start_role(&tools, folder.path(), &settings, "gateway", "gateway", Some(ports[3]))?;
         let mut cluster = Cluster {
             api: Api::new(ports[3], token.trim().to_owned())?,
@@ -93,7 +95,8 @@ impl ClusterBuilder {
             cluster.start_worker()?;
         }
         cluster.start_coordinator()?;
-        until("the gateway to be ready", START_LIMIT, || async { Ok(cluster.api.is_ready().await.then_some(())) }).await?;
+        until("the gateway to be ready", START_LIMIT, || async { Ok(cluster.api.is_ready().await.then_some(())) })
+            .await?;
         Ok(cluster)
     }
 }
@@ -120,6 +123,16 @@ impl Cluster {
         &self.api
     }
 
+    /// Address of the gateway.
+    pub fn server(&self) -> String {
+        format!("http://127.0.0.1:{}", self.gateway_port)
+    }
+
+    /// A token that may do everything.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
     pub fn admin(&self) -> &EmulatorAdmin {
         &self.admin
     }
@@ -144,9 +157,7 @@ impl Cluster {
     /// The command line as a user has it, signed in.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = keyferry(&self.tools, args);
-        command
-            .env("KEYFERRY_SERVER", format!("http://127.0.0.1:{}", self.gateway_port))
-            .env("KEYFERRY_TOKEN", &self.token);
+        command.env("KEYFERRY_SERVER", self.server()).env("KEYFERRY_TOKEN", &self.token);
         command
     }
 
@@ -164,13 +175,21 @@ impl Cluster {
     /// One more coordinator.
     pub fn start_coordinator(&mut self) -> Result<()> {
         let name = format!("coordinator-{}", self.coordinators.len() + 1);
-        self.coordinators.push(start_role(&self.tools, self.folder.path(), &self.settings, "coordinator", &name, None)?);
+        self.coordinators.push(start_role(
+            &self.tools,
+            self.folder.path(),
+            &self.settings,
+            "coordinator",
+            &name,
+            None,
+        )?);
         Ok(())
     }
 
     /// Peak memory of every process that still runs, by name, in bytes.
     pub fn peak_memory(&self) -> Result<Vec<(String, u64)>> {
-        let processes = self.coordinators.iter().chain(&self.workers).chain([&self.gateway, &self.emulator]).chain(&self.nats);
+        let processes =
+            self.coordinators.iter().chain(&self.workers).chain([&self.gateway, &self.emulator]).chain(&self.nats);
         processes.map(|process| Ok((process.name().to_owned(), process.peak_memory_bytes()?))).collect()
     }
 
@@ -229,7 +248,14 @@ fn run(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
-fn start_role(tools: &Tools, folder: &Path, settings: &Settings, role: &str, name: &str, port: Option<u16>) -> Result<Process> {
+fn start_role(
+    tools: &Tools,
+    folder: &Path,
+    settings: &Settings,
+    role: &str,
+    name: &str,
+    port: Option<u16>,
+) -> Result<Process> {
     let mut command = keyferry(tools, &[role]);
     command.arg("--settings").arg(&settings.file).env("KEYFERRY_TEST_SECRET", CLIENT_SECRET);
     if let Some(port) = port {
@@ -253,7 +279,13 @@ async fn start_nats(tools: &Tools, folder: &Path, port: u16) -> Result<Process> 
     Ok(process)
 }
 
-async fn start_emulator(tools: &Tools, folder: &Path, builder: &ClusterBuilder, port: u16, admin: u16) -> Result<Process> {
+async fn start_emulator(
+    tools: &Tools,
+    folder: &Path,
+    builder: &ClusterBuilder,
+    port: u16,
+    admin: u16,
+) -> Result<Process> {
     let estate = folder.join("estate.yaml");
     fs::write(&estate, builder.estate.yaml())?;
     let mut command = keyferry(tools, &["emulator"]);
@@ -266,6 +298,9 @@ async fn start_emulator(tools: &Tools, folder: &Path, builder: &ClusterBuilder, 
         .arg("--ca-out")
         .arg(folder.join(CA));
     let process = Process::start("emulator", command, folder)?;
-    until("the emulator to listen", START_LIMIT, || async { Ok(process.output().contains("\"listening\"").then_some(())) }).await?;
+    until("the emulator to listen", START_LIMIT, || async {
+        Ok(process.output().contains("\"listening\"").then_some(()))
+    })
+    .await?;
     Ok(process)
 }

@@ -1,9 +1,13 @@
 //! The emulator's admin listener: what was called, and what shall go wrong.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
-use anyhow::{Context, Result};
-use serde_json::Value;
+use anyhow::{Result, ensure};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// Longest a call may take.
+const DEADLINE: Duration = Duration::from_secs(30);
 
 /// The admin listener of one emulator.
 #[derive(Debug, Clone)]
@@ -14,16 +18,72 @@ pub struct EmulatorAdmin {
 
 /// Calls by vault and operation, those Azure would count.
 #[derive(Debug, Clone, Default)]
-pub struct Counts(pub BTreeMap<(String, String), u64>);
+pub struct Counts {
+    calls: BTreeMap<(String, String), u64>,
+    throttled: u64,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    rows: Vec<Row>,
+}
+
+#[derive(Deserialize)]
+struct Row {
+    vault: String,
+    operation: String,
+    calls: u64,
+    throttled: u64,
+}
 
 impl Counts {
     /// Calls of one operation on one vault.
     pub fn of(&self, vault: &str, operation: &str) -> u64 {
-        self.0.get(&(vault.to_owned(), operation.to_owned())).copied().unwrap_or(0)
+        self.calls.get(&(vault.to_owned(), operation.to_owned())).copied().unwrap_or(0)
     }
 
     /// Calls of every operation that `wanted` takes, on every vault.
     pub fn total(&self, wanted: impl Fn(&str) -> bool) -> u64 {
-        self.0.iter().filter(|((_, operation), _)| wanted(operation)).map(|(_, count)| count).sum()
+        self.calls.iter().filter(|((_, operation), _)| wanted(operation)).map(|(_, count)| count).sum()
+    }
+
+    /// Calls that were answered with 429.
+    pub fn throttled(&self) -> u64 {
+        self.throttled
+    }
+}
+
+impl EmulatorAdmin {
+    pub fn new(port: u16) -> Result<Self> {
+        let http = reqwest::Client::builder().timeout(DEADLINE).no_proxy().build()?;
+        Ok(Self { http, base: format!("http://127.0.0.1:{port}") })
+    }
+
+    pub async fn counts(&self) -> Result<Counts> {
+        let answer: Answer =
+            self.http.get(format!("{}/counts", self.base)).send().await?.error_for_status()?.json().await?;
+        let throttled = answer.rows.iter().map(|row| row.throttled).sum();
+        let calls = answer.rows.into_iter().map(|row| ((row.vault, row.operation), row.calls)).collect();
+        Ok(Counts { calls, throttled })
+    }
+
+    pub async fn reset_counts(&self) -> Result<()> {
+        self.http.delete(format!("{}/counts", self.base)).send().await?.error_for_status()?;
+        Ok(())
+    }
+
+    /// Lifts Azure's limits.
+    pub async fn limits_off(&self) -> Result<()> {
+        let request = self.http.patch(format!("{}/settings", self.base)).json(&json!({ "limits": "off" }));
+        request.send().await?.error_for_status()?;
+        Ok(())
+    }
+
+    /// Puts these faults in place of all others.
+    pub async fn set_faults(&self, faults: Value) -> Result<()> {
+        let request = self.http.put(format!("{}/faults", self.base)).json(&json!({ "faults": faults }));
+        let answer = request.send().await?;
+        ensure!(answer.status().is_success(), "the faults were refused: {}", answer.text().await?);
+        Ok(())
     }
 }

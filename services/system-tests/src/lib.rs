@@ -20,6 +20,7 @@ pub use azure::{AzureReader, SecretBundle};
 pub use cluster::{Cluster, ClusterBuilder};
 pub use emulator::{Counts, EmulatorAdmin};
 pub use estate::{CLIENT_ID, CLIENT_SECRET, EstateBuilder, TENANT};
+pub use ports::{free as free_ports, free_pair};
 pub use process::Process;
-pub use tools::Tools;
+pub use tools::{Tools, workspace};
 pub use wait::{until, within};

@@ -11,3 +11,15 @@ pub fn free(count: usize) -> Result<Vec<u16>> {
         .collect::<Result<Vec<_>>>()?;
     held.iter().map(|listener| Ok(listener.local_addr()?.port())).collect()
 }
+
+/// A free port whose next one is free too.
+pub fn free_pair() -> Result<u16> {
+    const TRIES: usize = 50;
+    for port in free(TRIES)? {
+        let is_free = |port: u16| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
+        if is_free(port) && port.checked_add(1).is_some_and(is_free) {
+            return Ok(port);
+        }
+    }
+    anyhow::bail!("no two free ports in a row among {TRIES}")
+}

@@ -111,7 +111,9 @@ impl Directory {
 
     /// A place, if one is free.
     pub(crate) fn enter(self: &Arc<Self>) -> Option<Place> {
-        let taken = self.in_flight.fetch_update(Ordering::AcqRel, Ordering::Acquire, |now| (now < self.room).then_some(now + 1));
+        let taken = self
+            .in_flight
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |now| (now < self.room).then_some(now + 1));
         taken.is_ok().then(|| Place(self.clone()))
     }
 
@@ -123,7 +125,12 @@ impl Directory {
     }
 
     /// Hands a command to its record's actor, which is started if it is not there, and waits for the outcome.
-    pub(crate) async fn sync(self: &Arc<Self>, parts: &WorkerParts, command: SyncRecord, correlation: CorrelationId) -> Result<(), RecordError> {
+    pub(crate) async fn sync(
+        self: &Arc<Self>,
+        parts: &WorkerParts,
+        command: SyncRecord,
+        correlation: CorrelationId,
+    ) -> Result<(), RecordError> {
         Metrics::count(&parts.metrics.attempts_started_total);
         let record = command.record.id.clone();
         let actor = self.actor(parts, &record);
@@ -135,7 +142,8 @@ impl Directory {
         if let Some(actor) = self.actors.get(record).filter(|actor| actor.connected()) {
             return actor.clone();
         }
-        let actor = RecordActor { record: record.clone(), directory: self.clone(), parts: parts.clone(), commands: 0 }.start();
+        let actor =
+            RecordActor { record: record.clone(), directory: self.clone(), parts: parts.clone(), commands: 0 }.start();
         self.actors.insert(record.clone(), actor.clone());
         actor
     }

@@ -24,7 +24,8 @@ pub(crate) async fn inventory(parts: &WorkerParts, incoming: Incoming) {
 
 pub(crate) async fn resolve(parts: &WorkerParts, incoming: Incoming) {
     let Some(request) = question::<ResolveVault>(&incoming) else { return };
-    let resolved: ResolveAnswer = parts.vaults.resolve(request.body.side, &request.body.reference, request.correlation_id).await;
+    let resolved: ResolveAnswer =
+        parts.vaults.resolve(request.body.side, &request.body.reference, request.correlation_id).await;
     reply(parts, &incoming, parts.origin.envelope(request.correlation_id, resolved)).await;
 }
 

@@ -115,7 +115,7 @@ impl Streams for NatsClient {
         let consumer = tokio::time::timeout(API_LIMIT, making).await.map_err(|_| ReadError::Deadline)?;
         let consumer = consumer?;
         let pending = usize::try_from(consumer.cached_info().num_pending).unwrap_or(usize::MAX);
-        Ok(batches(consumer, pending))
+        Ok(batches(self.jetstream.clone(), consumer, pending))
     }
 
     async fn follow(&self, subject: &str) -> Result<BoxStream<'static, Live>, ReadError> {
@@ -218,13 +218,19 @@ impl NatsClient {
     }
 }
 
-/// Pulls what is pending, and not what comes later.
+/// Pulls what is pending, and not what comes later. A reader that leaves early leaves a consumer that goes by itself.
 fn batches(
+    jetstream: jetstream::Context,
     consumer: jetstream::consumer::Consumer<pull::Config>,
     pending: usize,
 ) -> BoxStream<'static, Result<Stored, ReadError>> {
-    stream::try_unfold((consumer, pending), |(consumer, pending)| async move {
+    stream::try_unfold((jetstream, consumer, pending), |(jetstream, consumer, pending)| async move {
         if pending == 0 {
+            let info = consumer.cached_info();
+            // One that stays goes by itself, but thousands of readers a second would make the server crawl.
+            if let Err(error) = jetstream.delete_consumer_from_stream(&info.name, &info.stream_name).await {
+                tracing::debug!(error = &error as &dyn std::error::Error, "a consumer stays until it expires");
+            }
             return Ok(None);
         }
         let wanted = pending.min(BATCH);
@@ -238,7 +244,7 @@ fn batches(
         let left = messages.last().and_then(|message| message.info().ok()).map_or(0, |info| info.pending);
         let left = usize::try_from(left).unwrap_or(usize::MAX).min(pending.saturating_sub(messages.len()));
         let stored: Vec<_> = messages.iter().map(delivered).collect();
-        Ok(Some((stream::iter(stored), (consumer, left))))
+        Ok(Some((stream::iter(stored), (jetstream, consumer, left))))
     })
     .try_flatten()
     .boxed()

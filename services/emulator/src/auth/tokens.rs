@@ -77,7 +77,8 @@ impl Tokens {
     pub fn new(authority: Authority, key: &PrivateKey, identities: &[IdentitySpec]) -> Result<Self, EmulatorError> {
         let failed = |error: Box<dyn std::error::Error + Send + Sync>| EmulatorError::TokenKey(error);
         let der = key.to_pkcs8_der().map_err(|error| failed(error.into()))?;
-        let pem = format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", wrap(&STANDARD.encode(&*der)));
+        let pem =
+            format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", wrap(&STANDARD.encode(&*der)));
         let encoding = EncodingKey::from_rsa_pem(pem.as_bytes()).map_err(|error| failed(error.into()))?;
         let public = key.public_jwk();
         let (Some(n), Some(e)) = (&public.n, &public.e) else {
@@ -154,10 +155,14 @@ impl Tokens {
         };
         if now > checked.exp {
             self.checked.remove(token);
-            return Err(unauthorized("[TokenExpired] Error validating token: 'S2S12086: Lifetime validation failed.'."));
+            return Err(unauthorized(
+                "[TokenExpired] Error validating token: 'S2S12086: Lifetime validation failed.'.",
+            ));
         }
         if now + LEEWAY_S < checked.nbf {
-            return Err(unauthorized("[TokenNotYetValid] Error validating token: 'S2S12087: The token is not yet valid.'."));
+            return Err(unauthorized(
+                "[TokenNotYetValid] Error validating token: 'S2S12087: The token is not yet valid.'.",
+            ));
         }
         if checked.audience != audience {
             return Err(self.wrong_audience(&self.authority.resource(checked.audience), audience));
@@ -186,10 +191,8 @@ impl Tokens {
             let found = claims.iss;
             return Err(unauthorized(format!("AKV10032: Invalid issuer. Expected one of {issuer}, found {found}.")));
         }
-        let audience = self
-            .authority
-            .audience_of(&claims.aud)
-            .ok_or_else(|| self.wrong_audience(&claims.aud, Audience::Vault))?;
+        let audience =
+            self.authority.audience_of(&claims.aud).ok_or_else(|| self.wrong_audience(&claims.aud, Audience::Vault))?;
         let identity = self
             .client(&claims.appid)
             .ok_or_else(|| unauthorized(format!("AKV10033: The caller appid={} is not known.", claims.appid)))?;

@@ -1,7 +1,10 @@
 //! Certificates with their private key and chain: issued, exported as PKCS#12 or PEM, and read back from either.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use p12_keystore::{Certificate as Bag, EncryptionAlgorithm, KeyStore, KeyStoreEntry, Pkcs12Archive, PrivateKey as BagKey, PrivateKeyChain};
+use p12_keystore::{
+    Certificate as Bag, EncryptionAlgorithm, KeyStore, KeyStoreEntry, Pkcs12Archive, PrivateKey as BagKey,
+    PrivateKeyChain,
+};
 use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use rustls_pki_types::PrivatePkcs8KeyDer;
 use serde::{Deserialize, Serialize};
@@ -55,7 +58,9 @@ pub fn facts(der: &[u8]) -> Result<Facts, CryptoError> {
     let body = certificate.tbs_certificate();
     let seconds = |time: x509_cert::time::Time| i64::try_from(time.to_unix_duration().as_secs()).unwrap_or(i64::MAX);
     let names = body.get_extension::<SubjectAltName>().ok().flatten().map(|(_, names)| names.0).unwrap_or_default();
-    let dns_names = names.into_iter().filter_map(|name| if let GeneralName::DnsName(name) = name { Some(name.to_string()) } else { None });
+    let dns_names = names
+        .into_iter()
+        .filter_map(|name| if let GeneralName::DnsName(name) = name { Some(name.to_string()) } else { None });
     Ok(Facts {
         thumbprint: Sha1::digest(der).into(),
         not_before: seconds(body.validity().not_before),
@@ -70,7 +75,9 @@ impl Chain {
     pub fn issue(spec: &IssueSpec<'_>) -> Result<Self, CryptoError> {
         match spec.key {
             KeySpec::Ec { curve: Curve::P521 | Curve::P256K } => {
-                return Err(CryptoError::Issue("certificates are issued for RSA, P-256 and P-384 keys only".to_owned()));
+                return Err(CryptoError::Issue(
+                    "certificates are issued for RSA, P-256 and P-384 keys only".to_owned(),
+                ));
             }
             KeySpec::Rsa { .. } | KeySpec::Ec { .. } => {}
         }
@@ -153,7 +160,11 @@ impl Chain {
         let parsed = |der: &[u8]| Certificate::from_der(der).map_err(|_| CryptoError::Certificate);
         let mut place = None;
         for (n, der) in given.iter().enumerate() {
-            let own = parsed(der)?.tbs_certificate().subject_public_key_info().to_der().map_err(|_| CryptoError::Certificate)?;
+            let own = parsed(der)?
+                .tbs_certificate()
+                .subject_public_key_info()
+                .to_der()
+                .map_err(|_| CryptoError::Certificate)?;
             if own == public {
                 place.get_or_insert(n);
             }
@@ -166,7 +177,9 @@ impl Chain {
         }
         while let Some(last) = certificates.last() {
             let issuer = parsed(last)?.tbs_certificate().issuer().clone();
-            let next = given.iter().position(|der| parsed(der).is_ok_and(|above| *above.tbs_certificate().subject() == issuer));
+            let next = given
+                .iter()
+                .position(|der| parsed(der).is_ok_and(|above| *above.tbs_certificate().subject() == issuer));
             let Some(next) = next else { break };
             certificates.push(given.remove(next));
         }
@@ -188,7 +201,11 @@ fn authorities(spec: &IssueSpec<'_>) -> Result<(Issuer<'static, KeyPair>, Vec<Ve
     let mut above: Vec<Vec<u8>> = Vec::new();
     let mut issuer: Option<Issuer<'static, KeyPair>> = None;
     for level in (0..spec.above).rev() {
-        let name = if level + 1 == spec.above { "CN=Emulated Root CA".to_owned() } else { format!("CN=Emulated Issuing CA {}", level + 1) };
+        let name = if level + 1 == spec.above {
+            "CN=Emulated Root CA".to_owned()
+        } else {
+            format!("CN=Emulated Issuing CA {}", level + 1)
+        };
         let mut params = params(spec, &name, &[])?;
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
@@ -205,7 +222,10 @@ fn authorities(spec: &IssueSpec<'_>) -> Result<(Issuer<'static, KeyPair>, Vec<Ve
 }
 
 fn params(spec: &IssueSpec<'_>, subject: &str, dns_names: &[String]) -> Result<CertificateParams, CryptoError> {
-    let moment = |seconds| OffsetDateTime::from_unix_timestamp(seconds).map_err(|_| CryptoError::Issue("a date is out of range".to_owned()));
+    let moment = |seconds| {
+        OffsetDateTime::from_unix_timestamp(seconds)
+            .map_err(|_| CryptoError::Issue("a date is out of range".to_owned()))
+    };
     let mut params = CertificateParams::new(dns_names.to_vec()).map_err(issue)?;
     params.not_before = moment(spec.not_before)?;
     params.not_after = moment(spec.not_after)?;
@@ -216,7 +236,8 @@ fn params(spec: &IssueSpec<'_>, subject: &str, dns_names: &[String]) -> Result<C
 fn distinguished_name(subject: &str) -> Result<DistinguishedName, CryptoError> {
     let mut name = DistinguishedName::new();
     for part in subject.split(',').map(str::trim).filter(|part| !part.is_empty()) {
-        let (kind, value) = part.split_once('=').ok_or_else(|| CryptoError::Issue(format!("`{part}` is no part of a subject")))?;
+        let (kind, value) =
+            part.split_once('=').ok_or_else(|| CryptoError::Issue(format!("`{part}` is no part of a subject")))?;
         let kind = match kind.trim().to_ascii_uppercase().as_str() {
             "CN" => DnType::CommonName,
             "O" => DnType::OrganizationName,
@@ -267,7 +288,14 @@ mod tests {
     use super::*;
 
     fn spec(key: KeySpec, above: u32) -> IssueSpec<'static> {
-        IssueSpec { key, subject: "CN=example.test,O=Example", dns_names: &[], above, not_before: 1_700_000_000, not_after: 1_900_000_000 }
+        IssueSpec {
+            key,
+            subject: "CN=example.test,O=Example",
+            dns_names: &[],
+            above,
+            not_before: 1_700_000_000,
+            not_after: 1_900_000_000,
+        }
     }
 
     #[test]
@@ -277,7 +305,9 @@ mod tests {
             assert_eq!(chain.certificates.len(), 3);
             let pfx = chain.to_pkcs12().unwrap();
             assert_ne!(pfx, chain.to_pkcs12().unwrap());
-            for read in [Chain::from_pkcs12(&pfx, "", true), Chain::from_pem_bundle(&chain.to_pem_bundle().unwrap(), false)] {
+            for read in
+                [Chain::from_pkcs12(&pfx, "", true), Chain::from_pem_bundle(&chain.to_pem_bundle().unwrap(), false)]
+            {
                 let read = read.unwrap();
                 assert_eq!(read.certificates, chain.certificates);
                 assert_eq!(read.key.public_jwk(), chain.key.public_jwk());
@@ -298,16 +328,23 @@ mod tests {
     fn a_bundle_without_its_private_key_is_told_apart() {
         let chain = Chain::issue(&spec(KeySpec::Ec { curve: Curve::P256 }, 0)).unwrap();
         assert_eq!(Chain::from_pem_bundle(&chain.certificates_pem(), true).err(), Some(CryptoError::NoPrivateKey));
-        assert_eq!(Chain::from_pkcs12(&chain.certificates_pkcs12().unwrap(), "", true).err(), Some(CryptoError::NoPrivateKey));
+        assert_eq!(
+            Chain::from_pkcs12(&chain.certificates_pkcs12().unwrap(), "", true).err(),
+            Some(CryptoError::NoPrivateKey)
+        );
         assert_eq!(Chain::from_pkcs12(b"nothing", "", true).err(), Some(CryptoError::Bundle));
     }
 
     #[test]
     fn a_certificate_says_what_it_was_issued_for() {
         let names = ["a.test".to_owned()];
-        let chain = Chain::issue(&IssueSpec { dns_names: &names, ..spec(KeySpec::Ec { curve: Curve::P384 }, 0) }).unwrap();
+        let chain =
+            Chain::issue(&IssueSpec { dns_names: &names, ..spec(KeySpec::Ec { curve: Curve::P384 }, 0) }).unwrap();
         let facts = facts(chain.leaf()).unwrap();
-        assert_eq!((facts.not_before, facts.not_after, facts.dns_names), (1_700_000_000, 1_900_000_000, names.to_vec()));
+        assert_eq!(
+            (facts.not_before, facts.not_after, facts.dns_names),
+            (1_700_000_000, 1_900_000_000, names.to_vec())
+        );
         assert!(facts.subject.contains("CN=example.test"));
     }
 }

@@ -1,6 +1,9 @@
 //! Private keys of the kinds Key Vault makes, and their public halves as JWKs.
 
-use base64::{Engine, engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD}};
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
 use rsa::{
     BoxedUint,
     pkcs1::DecodeRsaPrivateKey,
@@ -164,7 +167,10 @@ impl PrivateKey {
     /// Reads a private JWK as a key import sends it.
     pub fn from_jwk(jwk: &Value) -> Result<Self, CryptoError> {
         let part = |name: &'static str| {
-            let bytes = jwk.get(name).and_then(Value::as_str).and_then(|text| URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).ok());
+            let bytes = jwk
+                .get(name)
+                .and_then(Value::as_str)
+                .and_then(|text| URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).ok());
             bytes.ok_or(CryptoError::Jwk(name))
         };
         let kty = jwk.get("kty").and_then(Value::as_str).ok_or(CryptoError::Jwk("kty"))?;

@@ -4,10 +4,7 @@ use ecdsa_traits::{PrehashSigner, PrehashVerifier};
 use p256::ecdsa::signature::hazmat as ecdsa_traits;
 use sha2::{Sha256, Sha384, Sha512};
 
-use super::{
-    CryptoError, PrivateKey,
-    key::Material,
-};
+use super::{CryptoError, PrivateKey, key::Material};
 
 /// Signs or verifies on one curve.
 macro_rules! ecdsa {

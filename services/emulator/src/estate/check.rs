@@ -59,7 +59,10 @@ fn check_vault(estate: &Estate, vault: &VaultSpec, identities: &BTreeSet<String>
         let custom = estate.custom_roles.iter().any(|role| role.name == assignment.role);
         if !custom && Role::built_in(&assignment.role).is_none() {
             let names = Role::built_in_names();
-            return Err(invalid(place, format!("role `{}` is neither in custom_roles nor one of: {names}", assignment.role)));
+            return Err(invalid(
+                place,
+                format!("role `{}` is neither in custom_roles nor one of: {names}", assignment.role),
+            ));
         }
     }
     for policy in &vault.access_policies {
@@ -77,13 +80,46 @@ fn check_permissions(place: &str, category: Category, named: &[String]) -> Resul
     let known: &[&str] = match category {
         Category::Secrets => &["all", "get", "list", "set", "delete", "backup", "restore", "recover", "purge"],
         Category::Keys => &[
-            "all", "get", "list", "create", "delete", "update", "import", "backup", "restore", "recover", "purge",
-            "sign", "verify", "encrypt", "decrypt", "wrapkey", "unwrapkey", "release", "rotate", "getrotationpolicy",
+            "all",
+            "get",
+            "list",
+            "create",
+            "delete",
+            "update",
+            "import",
+            "backup",
+            "restore",
+            "recover",
+            "purge",
+            "sign",
+            "verify",
+            "encrypt",
+            "decrypt",
+            "wrapkey",
+            "unwrapkey",
+            "release",
+            "rotate",
+            "getrotationpolicy",
             "setrotationpolicy",
         ],
         Category::Certificates => &[
-            "all", "get", "list", "create", "import", "update", "delete", "backup", "restore", "recover", "purge",
-            "managecontacts", "getissuers", "listissuers", "setissuers", "deleteissuers", "manageissuers",
+            "all",
+            "get",
+            "list",
+            "create",
+            "import",
+            "update",
+            "delete",
+            "backup",
+            "restore",
+            "recover",
+            "purge",
+            "managecontacts",
+            "getissuers",
+            "listissuers",
+            "setissuers",
+            "deleteissuers",
+            "manageissuers",
         ],
     };
     match named.iter().find(|name| !known.contains(&name.to_ascii_lowercase().as_str())) {
@@ -110,11 +146,14 @@ fn check_items(place: &str, vault: &VaultSpec) -> Result<(), EstateError> {
         let expanded: Vec<String> = entries.into_iter().flat_map(|(name, count)| expand(name, count)).collect();
         unique(&format!("{place}, {kind}"), expanded.iter().map(String::as_str))
     };
-    let certificates = names("certificates", items.certificates.iter().map(|item| (item.name.as_str(), item.count)).collect())?;
+    let certificates =
+        names("certificates", items.certificates.iter().map(|item| (item.name.as_str(), item.count)).collect())?;
     let secrets = names("secrets", items.secrets.iter().map(|item| (item.name.as_str(), item.count)).collect())?;
     let keys = names("keys", items.keys.iter().map(|item| (item.name.as_str(), item.count)).collect())?;
     match secrets.union(&keys).find(|name| certificates.contains(*name)) {
-        Some(name) => Err(invalid(place.to_owned(), format!("`{name}` is a certificate, whose secret and key come with it"))),
+        Some(name) => {
+            Err(invalid(place.to_owned(), format!("`{name}` is a certificate, whose secret and key come with it")))
+        }
         None => Ok(()),
     }
 }

@@ -50,7 +50,12 @@ async fn counts(world: web::Data<World>) -> HttpResponse {
 }
 
 async fn reset_counts(world: web::Data<World>) -> HttpResponse {
-    world.vaults.iter().map(|vault| &vault.counts).chain([&world.arm_counts, &world.login_counts]).for_each(crate::counts::Counts::reset);
+    world
+        .vaults
+        .iter()
+        .map(|vault| &vault.counts)
+        .chain([&world.arm_counts, &world.login_counts])
+        .for_each(crate::counts::Counts::reset);
     HttpResponse::NoContent().finish()
 }
 
@@ -142,11 +147,13 @@ struct VaultBody {
 
 async fn change_vault(world: web::Data<World>, name: web::Path<String>, body: web::Json<VaultBody>) -> HttpResponse {
     let Some(vault) = world.vault(&name) else {
-        return HttpResponse::NotFound().json(json!({ "error": { "code": "NotFound", "message": format!("no vault {name}") } }));
+        return HttpResponse::NotFound()
+            .json(json!({ "error": { "code": "NotFound", "message": format!("no vault {name}") } }));
     };
     let body = body.into_inner();
     if let Some(roles) = body.roles {
-        let is_known = |role: &str| Role::built_in(role).is_some() || world.custom_roles.iter().any(|known| known.name == role);
+        let is_known =
+            |role: &str| Role::built_in(role).is_some() || world.custom_roles.iter().any(|known| known.name == role);
         if let Some(unknown) = roles.iter().find(|assignment| !is_known(&assignment.role)) {
             return refusal(&format!("the role `{}` is not known", unknown.role));
         }
@@ -154,7 +161,7 @@ async fn change_vault(world: web::Data<World>, name: web::Path<String>, body: we
             let access = vault.access.read();
             (access.authorization, access.policies.clone())
         };
-        *vault.access.write() = Access::new(authorization, roles, policies, &world.identities, &world.custom_roles);
+        *vault.access.write() = Access::new(authorization, &roles, policies, &world.identities, &world.custom_roles);
     }
     if let Some(firewall) = body.firewall {
         vault.set_firewall(firewall);
@@ -165,5 +172,6 @@ async fn change_vault(world: web::Data<World>, name: web::Path<String>, body: we
 async fn managed_identity(world: web::Data<World>, request: HttpRequest) -> HttpResponse {
     let header = request.headers().get("x-identity-header").and_then(|value| value.to_str().ok());
     let reply = login::managed_identity(&world, header, &Query::of(&request));
-    HttpResponse::build(StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)).json(reply.body)
+    HttpResponse::build(StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR))
+        .json(reply.body)
 }

@@ -43,9 +43,10 @@ fn parse<'a>(method: &str, segments: &[&'a str]) -> Option<(Operation, Target<'a
         (["subscriptions", _, "providers", "microsoft.keyvault", "vaults"], [_, id, ..]) => {
             Some((Operation::ArmVaults, Target::Vaults { subscription: id, group: None }))
         }
-        (["subscriptions", _, "resourcegroups", _, "providers", "microsoft.keyvault", "vaults"], [_, id, _, group, ..]) => {
-            Some((Operation::ArmVaults, Target::Vaults { subscription: id, group: Some(group) }))
-        }
+        (
+            ["subscriptions", _, "resourcegroups", _, "providers", "microsoft.keyvault", "vaults"],
+            [_, id, _, group, ..],
+        ) => Some((Operation::ArmVaults, Target::Vaults { subscription: id, group: Some(group) })),
         (
             ["subscriptions", _, "resourcegroups", _, "providers", "microsoft.keyvault", "vaults", _, rest @ ..],
             [_, subscription, _, group, _, _, _, name, ..],
@@ -73,10 +74,13 @@ pub fn serve(world: &World, request: &HttpRequest, body: &[u8]) -> Served {
         Some((_, outcome)) => fail(outcome),
         None => Served::Reply(answer(world, request, operation, &target, body)),
     };
-    world.arm_counts.ended(operation, match &served {
-        Served::Reply(reply) => Ended::of_status(reply.status),
-        Served::Hang | Served::Reset => Ended::NoAnswer,
-    });
+    world.arm_counts.ended(
+        operation,
+        match &served {
+            Served::Reply(reply) => Ended::of_status(reply.status),
+            Served::Hang | Served::Reset => Ended::NoAnswer,
+        },
+    );
     served
 }
 
@@ -114,7 +118,8 @@ fn authorised(
     match target {
         Target::Everything if operation == Operation::ArmResourceGraph => graph(world, body),
         Target::Everything => {
-            let list: Vec<Value> = world.subscriptions.iter().map(|subscription| described(world, subscription)).collect();
+            let list: Vec<Value> =
+                world.subscriptions.iter().map(|subscription| described(world, subscription)).collect();
             Ok(Reply::ok(json!({ "value": list, "count": { "type": "Total", "value": list.len() } })))
         }
         Target::Subscription(id) => {
@@ -128,7 +133,8 @@ fn authorised(
         Target::Vaults { subscription, group } => {
             let subscription = find(world, subscription)?;
             let in_group = |vault: &Vault| group.is_none_or(|group| vault.resource_group.eq_ignore_ascii_case(group));
-            let vaults = world.vaults.iter().filter(|vault| vault.subscription_id == subscription.id && in_group(vault));
+            let vaults =
+                world.vaults.iter().filter(|vault| vault.subscription_id == subscription.id && in_group(vault));
             Ok(Reply::ok(json!({ "value": vaults.map(|vault| resource(world, vault)).collect::<Vec<_>>() })))
         }
         Target::Vault { subscription, group, name } => {
@@ -150,11 +156,12 @@ fn find<'a>(world: &'a World, id: &str) -> Result<&'a Subscription, ApiError> {
 
 fn vault<'a>(world: &'a World, subscription: &str, group: &str, name: &str) -> Result<&'a Vault, ApiError> {
     let subscription = find(world, subscription)?;
-    let found = world.vault(name).filter(|vault| {
-        vault.subscription_id == subscription.id && vault.resource_group.eq_ignore_ascii_case(group)
-    });
+    let found = world
+        .vault(name)
+        .filter(|vault| vault.subscription_id == subscription.id && vault.resource_group.eq_ignore_ascii_case(group));
     found.map(std::sync::Arc::as_ref).ok_or_else(|| {
-        let message = format!("The Resource 'Microsoft.KeyVault/vaults/{name}' under resource group '{group}' was not found.");
+        let message =
+            format!("The Resource 'Microsoft.KeyVault/vaults/{name}' under resource group '{group}' was not found.");
         ApiError::new(404, "ResourceNotFound", message)
     })
 }
@@ -249,15 +256,22 @@ fn permissions(vault: &Vault, caller: Caller) -> Value {
 
 /// Any query that names the type of vaults is answered with all vaults; nothing else is understood.
 fn graph(world: &World, body: &[u8]) -> Result<Reply, ApiError> {
-    let request: Value = serde_json::from_slice(body)
-        .map_err(|_| ApiError::new(400, "BadRequest", "Please provide below info when asking for support: the body is not JSON."))?;
+    let request: Value = serde_json::from_slice(body).map_err(|_| {
+        ApiError::new(400, "BadRequest", "Please provide below info when asking for support: the body is not JSON.")
+    })?;
     let query = request.get("query").and_then(Value::as_str).unwrap_or_default().to_ascii_lowercase();
     if !query.contains("microsoft.keyvault/vaults") {
-        return Err(ApiError::new(400, "BadRequest", "The emulator answers queries about microsoft.keyvault/vaults only."));
+        return Err(ApiError::new(
+            400,
+            "BadRequest",
+            "The emulator answers queries about microsoft.keyvault/vaults only.",
+        ));
     }
     let wanted = request.get("subscriptions").and_then(Value::as_array);
     let is_wanted = |vault: &Vault| {
-        wanted.is_none_or(|ids| ids.iter().any(|id| id.as_str().is_some_and(|id| id.eq_ignore_ascii_case(&vault.subscription_id))))
+        wanted.is_none_or(|ids| {
+            ids.iter().any(|id| id.as_str().is_some_and(|id| id.eq_ignore_ascii_case(&vault.subscription_id)))
+        })
     };
     let rows: Vec<Value> = world
         .vaults
@@ -280,9 +294,15 @@ mod tests {
 
     #[test]
     fn paths_are_read_whatever_their_case() {
-        let parsed = parse("GET", &["Subscriptions", "s", "resourcegroups", "RG", "providers", "Microsoft.KeyVault", "vaults", "V"]);
+        let parsed = parse(
+            "GET",
+            &["Subscriptions", "s", "resourcegroups", "RG", "providers", "Microsoft.KeyVault", "vaults", "V"],
+        );
         assert_eq!(parsed, Some((Operation::ArmVault, Target::Vault { subscription: "s", group: "RG", name: "V" })));
-        assert_eq!(parse("GET", &["subscriptions", "s", "locations"]).map(|(operation, _)| operation), Some(Operation::ArmLocations));
+        assert_eq!(
+            parse("GET", &["subscriptions", "s", "locations"]).map(|(operation, _)| operation),
+            Some(Operation::ArmLocations)
+        );
         assert_eq!(parse("DELETE", &["subscriptions"]), None);
     }
 }

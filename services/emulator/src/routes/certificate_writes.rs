@@ -66,7 +66,8 @@ async fn create(call: &Call<'_>) -> Result<Reply, ApiError> {
     let mut policy = change.policy.clone().ok_or_else(|| ApiError::bad_parameter("Property policy is missing."))?;
     policy.check()?;
     let subject = subject(&policy)?;
-    let issuer = policy.issuer.name.clone().ok_or_else(|| ApiError::bad_parameter("Property policy.issuer.name is missing."))?;
+    let issuer =
+        policy.issuer.name.clone().ok_or_else(|| ApiError::bad_parameter("Property policy.issuer.name is missing."))?;
     let (shape, is_self) = (policy.shape()?, policy.is_self_issued());
     policy.note_key(shape);
     policy.secret_props.content_type.get_or_insert(PKCS12.to_owned());
@@ -96,10 +97,17 @@ async fn create(call: &Call<'_>) -> Result<Reply, ApiError> {
     issue(call, policy, change, chain, pending)
 }
 
-fn issue(call: &Call<'_>, policy: Policy, change: Change, chain: Option<Chain>, pending: Pending) -> Result<Reply, ApiError> {
+fn issue(
+    call: &Call<'_>,
+    policy: Policy,
+    change: Change,
+    chain: Option<Chain>,
+    pending: Pending,
+) -> Result<Reply, ApiError> {
     let (name, at, place) = (call.name(), call.moment(), &call.vault.place);
     let mut state = call.vault.state.lock();
     state.certificate_writable(name, at.now_ms)?;
+    let requested_tags = change.tags.clone();
     let version = chain
         .map(|chain| CertificateVersion::new(chain, &policy, change.attributes.as_ref(), change.tags, at.now()))
         .transpose()?;
@@ -109,6 +117,7 @@ fn issue(call: &Call<'_>, policy: Policy, change: Change, chain: Option<Chain>, 
     };
     item.policy = policy;
     item.policy_updated = at.now();
+    item.requested_tags = requested_tags;
     let reply = item.pending_json(place, &pending);
     item.pending = Some(Pending { is_completed: version.is_some(), ..pending });
     item.versions.extend(version);
@@ -116,7 +125,9 @@ fn issue(call: &Call<'_>, policy: Policy, change: Change, chain: Option<Chain>, 
     state.certificates.insert(&spelling, item);
     drop(state);
     call.world.changed();
-    Ok(Reply::ok(reply).status(202).header("Location", format!("{}/pending", place.id(Kind::Certificate, &spelling, None))))
+    Ok(Reply::ok(reply)
+        .status(202)
+        .header("Location", format!("{}/pending", place.id(Kind::Certificate, &spelling, None))))
 }
 
 fn subject(policy: &Policy) -> Result<String, ApiError> {
@@ -136,9 +147,10 @@ async fn import(call: &Call<'_>) -> Result<Reply, ApiError> {
     let body: Import = call.json()?;
     validate::tags(body.tags.as_ref())?;
     writable(call)?;
-    let is_pem = body.value.contains("-----BEGIN");
+    let is_pem = body.pem().is_some();
     let mut policy = body.policy.clone().unwrap_or_default();
-    let wanted = policy.secret_props.content_type.get_or_insert_with(|| if is_pem { PEM } else { PKCS12 }.to_owned()).clone();
+    let wanted =
+        policy.secret_props.content_type.get_or_insert_with(|| if is_pem { PEM } else { PKCS12 }.to_owned()).clone();
     if (wanted == PEM) != is_pem {
         return Err(ApiError::bad_parameter(format!(
             "The specified X.509 certificate content is in an unexpected format. Please check if the certificate is in a valid {} format.",

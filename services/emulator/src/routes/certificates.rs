@@ -72,7 +72,8 @@ fn versions(call: &Call<'_>) -> Result<Reply, ApiError> {
     let state = call.vault.state.lock();
     let item = state.certificates.find(name, call.moment().now_ms).ok_or_else(|| Kind::Certificate.not_found(name))?;
     let entries = item.versions.iter().enumerate().skip(start);
-    let entries = entries.map(|(n, version)| ((n + 1).to_string(), version.entry(place, &item.name, Some(&version.id))));
+    let entries =
+        entries.map(|(n, version)| ((n + 1).to_string(), version.entry(place, &item.name, Some(&version.id))));
     let (entries, next) = take(entries, page.size);
     let path = format!("certificates/{name}/versions");
     Ok(Reply::ok(page.answer(&place.base, &path, &call.query, entries, next.as_deref())))
@@ -137,7 +138,8 @@ fn list_deleted(call: &Call<'_>) -> Result<Reply, ApiError> {
 fn get_deleted(call: &Call<'_>) -> Result<Reply, ApiError> {
     let (name, now_ms) = (call.name(), call.moment().now_ms);
     let state = call.vault.state.lock();
-    let deleted = state.certificates.find_deleted(name, now_ms).ok_or_else(|| Kind::Certificate.deleted_not_found(name))?;
+    let deleted =
+        state.certificates.find_deleted(name, now_ms).ok_or_else(|| Kind::Certificate.deleted_not_found(name))?;
     Ok(Reply::ok(deleted.item.deleted(&call.vault.place, deleted)))
 }
 

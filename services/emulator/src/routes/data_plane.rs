@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// All answered alike.
-const API_VERSIONS: &[&str] = &["7.4", "7.5", "7.6", "7.6-preview.2", "2025-06-01-preview", "2025-07-01"];
+const API_VERSIONS: &[&str] = &["7.4", "7.5", "7.6", "7.6-preview.2", "2025-06-01-preview", "2025-07-01", "2026-04-01"];
 
 /// One call, authorised.
 pub struct Call<'a> {
@@ -97,10 +97,13 @@ pub async fn serve(world: &web::Data<World>, name: &str, request: &HttpRequest, 
     let operation = route.operation;
     let call = Call { world, vault, route, query: Query::of(request), body };
     let served = with_faults(&call, caller, request).await;
-    vault.counts.ended(operation, match &served {
-        Served::Reply(reply) => Ended::of_status(reply.status),
-        Served::Hang | Served::Reset => Ended::NoAnswer,
-    });
+    vault.counts.ended(
+        operation,
+        match &served {
+            Served::Reply(reply) => Ended::of_status(reply.status),
+            Served::Hang | Served::Reset => Ended::NoAnswer,
+        },
+    );
     match served {
         Served::Reply(reply) => Served::Reply(
             reply
@@ -178,7 +181,8 @@ async fn answer(call: &Call<'_>, caller: Caller, request: &HttpRequest) -> Resul
     check_version(&call.query)?;
     call.route.check()?;
     let world = call.world;
-    let identity = world.identities.get(caller.identity).ok_or_else(|| ApiError::internal("a caller without identity"))?;
+    let identity =
+        world.identities.get(caller.identity).ok_or_else(|| ApiError::internal("a caller without identity"))?;
     let address = request.peer_addr().map(|address| address.ip().to_string()).unwrap_or_default();
     let named = Named { caller, identity, authority: world.tokens.authority(), address: &address };
     call.vault.authorize(&named, call.route.operation, call.route.name.as_deref())?;

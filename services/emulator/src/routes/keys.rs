@@ -59,7 +59,9 @@ pub fn creation_bucket(call: &Call<'_>) -> Bucket {
             item.and_then(|item| item.newest().ok()).is_some_and(|version| version.hsm)
         }
         #[expect(clippy::wildcard_enum_match_arm, reason = "only a create says in its body what it makes")]
-        _ => call.json::<KeyBody>().is_ok_and(|body| body.kty.is_some_and(|kty| kty.to_ascii_uppercase().ends_with("-HSM"))),
+        _ => call
+            .json::<KeyBody>()
+            .is_ok_and(|body| body.kty.is_some_and(|kty| kty.to_ascii_uppercase().ends_with("-HSM"))),
     };
     Bucket::KeyCreate { hsm }
 }
@@ -99,7 +101,8 @@ async fn import(call: &Call<'_>) -> Result<Reply, ApiError> {
         body.check()?;
     }
     let key = material::blocking(move || {
-        PrivateKey::from_jwk(&jwk).map_err(|error| ApiError::bad_parameter(format!("The key cannot be imported: {error}.")))
+        PrivateKey::from_jwk(&jwk)
+            .map_err(|error| ApiError::bad_parameter(format!("The key cannot be imported: {error}.")))
     })
     .await?;
     add(call, key, hsm, body)
@@ -185,9 +188,10 @@ fn list(call: &Call<'_>) -> Result<Reply, ApiError> {
     }
     let now_ms = call.moment().now_ms;
     let state = call.vault.state.lock();
-    let plain = state.keys.after(page.cursor.as_deref(), now_ms).map(|(name, item)| {
-        (name.to_owned(), item.newest().map(|version| version.entry(place, &item.name, None)))
-    });
+    let plain = state
+        .keys
+        .after(page.cursor.as_deref(), now_ms)
+        .map(|(name, item)| (name.to_owned(), item.newest().map(|version| version.entry(place, &item.name, None))));
     let managed = issued(&state, page.cursor.as_deref(), now_ms)
         .map(|(name, entry)| (name, entry.map(|(item, version)| version.key_entry(place, &item.name, None))));
     let (entries, next) = take(merge(plain, managed), page.size);
@@ -203,13 +207,20 @@ fn versions(call: &Call<'_>) -> Result<Reply, ApiError> {
     let (entries, next) = match state.keys.find(name, now_ms) {
         Some(item) => {
             let entries = item.versions.iter().enumerate().skip(start);
-            take(entries.map(|(n, version)| ((n + 1).to_string(), version.entry(place, &item.name, Some(&version.id)))), page.size)
+            take(
+                entries.map(|(n, version)| ((n + 1).to_string(), version.entry(place, &item.name, Some(&version.id)))),
+                page.size,
+            )
         }
         None => {
             let item = state.certificates.find(name, now_ms).filter(|item| item.newest().is_some());
             let item = item.ok_or_else(|| Kind::Key.not_found(name))?;
             let entries = item.versions.iter().enumerate().skip(start);
-            take(entries.map(|(n, version)| ((n + 1).to_string(), version.key_entry(place, &item.name, Some(&version.id)))), page.size)
+            take(
+                entries
+                    .map(|(n, version)| ((n + 1).to_string(), version.key_entry(place, &item.name, Some(&version.id)))),
+                page.size,
+            )
         }
     };
     let path = format!("keys/{name}/versions");

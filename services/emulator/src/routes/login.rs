@@ -19,26 +19,31 @@ use crate::{
 /// Answers a request to `login.localhost`.
 pub fn serve(world: &World, request: &HttpRequest, body: &[u8]) -> Served {
     let segments: Vec<&str> = request.path().split('/').filter(|segment| !segment.is_empty()).collect();
-    let (operation, answer): (_, fn(&World, &HttpRequest, &[u8]) -> Reply) = match (request.method().as_str(), &*segments) {
-        ("POST", [tenant, "oauth2", "v2.0", "token"] | [tenant, "oauth2", "token"]) => {
-            if !is_tenant(world, tenant) {
-                return Served::Reply(unknown_tenant(tenant));
+    let (operation, answer): (_, fn(&World, &HttpRequest, &[u8]) -> Reply) =
+        match (request.method().as_str(), &*segments) {
+            ("POST", [tenant, "oauth2", "v2.0", "token"] | [tenant, "oauth2", "token"]) => {
+                if !is_tenant(world, tenant) {
+                    return Served::Reply(unknown_tenant(tenant));
+                }
+                (Operation::LoginToken, token)
             }
-            (Operation::LoginToken, token)
-        }
-        ("GET", [tenant, "v2.0", ".well-known", "openid-configuration"] | [tenant, ".well-known", "openid-configuration"]) => {
-            if !is_tenant(world, tenant) {
-                return Served::Reply(unknown_tenant(tenant));
+            (
+                "GET",
+                [tenant, "v2.0", ".well-known", "openid-configuration"]
+                | [tenant, ".well-known", "openid-configuration"],
+            ) => {
+                if !is_tenant(world, tenant) {
+                    return Served::Reply(unknown_tenant(tenant));
+                }
+                (Operation::LoginDiscovery, discovery)
             }
-            (Operation::LoginDiscovery, discovery)
-        }
-        ("GET", ["common", "discovery", "instance"]) => (Operation::LoginDiscovery, instance),
-        ("GET", [_, "discovery", "v2.0", "keys"] | [_, "discovery", "keys"]) => (Operation::LoginKeys, keys),
-        _ => {
-            let message = format!("{} {} is not served here.", request.method(), request.path());
-            return Served::Reply(ApiError::new(404, "NotFound", message).into());
-        }
-    };
+            ("GET", ["common", "discovery", "instance"]) => (Operation::LoginDiscovery, instance),
+            ("GET", [_, "discovery", "v2.0", "keys"] | [_, "discovery", "keys"]) => (Operation::LoginKeys, keys),
+            _ => {
+                let message = format!("{} {} is not served here.", request.method(), request.path());
+                return Served::Reply(ApiError::new(404, "NotFound", message).into());
+            }
+        };
     let served = match world.faults.hit(operation, "login", "") {
         // Nothing here changes anything, so before and after are the same.
         Some((_, outcome)) => fail(outcome),
@@ -59,7 +64,12 @@ fn is_tenant(world: &World, tenant: &str) -> bool {
 }
 
 fn unknown_tenant(tenant: &str) -> Reply {
-    refused(400, "invalid_tenant", 90_002, &format!("Tenant '{tenant}' not found. Check to make sure you have the correct tenant ID."))
+    refused(
+        400,
+        "invalid_tenant",
+        90_002,
+        &format!("Tenant '{tenant}' not found. Check to make sure you have the correct tenant ID."),
+    )
 }
 
 /// An error of the token endpoint.
@@ -114,12 +124,22 @@ fn token(world: &World, request: &HttpRequest, body: &[u8]) -> Reply {
     let form: Vec<(String, String)> = url::form_urlencoded::parse(body).into_owned().collect();
     let field = |name: &str| form.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
     if field("grant_type") != Some("client_credentials") {
-        return refused(400, "unsupported_grant_type", 70_003, "The emulator issues tokens for client_credentials only.");
+        return refused(
+            400,
+            "unsupported_grant_type",
+            70_003,
+            "The emulator issues tokens for client_credentials only.",
+        );
     }
     let basic = basic(request);
     let given = field("client_id").map(str::to_owned).or_else(|| basic.as_ref().map(|(id, _)| id.clone()));
     let Some(client_id) = given else {
-        return refused(400, "invalid_request", 900_144, "The request body must contain the following parameter: 'client_id'.");
+        return refused(
+            400,
+            "invalid_request",
+            900_144,
+            "The request body must contain the following parameter: 'client_id'.",
+        );
     };
     let known = world.tokens.client(&client_id).and_then(|place| world.identities.get(place));
     let Some(identity) = known else {
@@ -167,7 +187,8 @@ pub fn managed_identity(world: &World, header: Option<&str>, query: &Query) -> R
         header == Some(own) && wanted.is_none_or(|wanted| wanted.eq_ignore_ascii_case(&identity.client_id))
     };
     let Some(identity) = world.identities.iter().find(fits) else {
-        let body = json!({ "statusCode": 400, "message": "No managed identity was found for the given X-IDENTITY-HEADER." });
+        let body =
+            json!({ "statusCode": 400, "message": "No managed identity was found for the given X-IDENTITY-HEADER." });
         return Reply::ok(body).status(400);
     };
     let resource = query.get("resource").unwrap_or_default();

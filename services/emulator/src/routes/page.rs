@@ -30,14 +30,13 @@ pub struct Page {
 
 impl Page {
     pub fn of(query: &Query) -> Result<Self, ApiError> {
-        let size = match query.get("maxresults") {
-            None => MAX_PAGE,
-            Some(text) => text
-                .parse()
-                .ok()
-                .filter(|size| (1..=MAX_PAGE).contains(size))
-                .ok_or_else(|| ApiError::bad_parameter(format!("maxresults must be 1 to {MAX_PAGE}, not {text}")))?,
-        };
+        let size =
+            match query.get("maxresults") {
+                None => MAX_PAGE,
+                Some(text) => text.parse().ok().filter(|size| (1..=MAX_PAGE).contains(size)).ok_or_else(|| {
+                    ApiError::bad_parameter(format!("maxresults must be 1 to {MAX_PAGE}, not {text}"))
+                })?,
+            };
         let cursor = query.get("$skiptoken").map(decode).transpose()?;
         Ok(Self { size, cursor })
     }
@@ -52,7 +51,8 @@ impl Page {
         let link = next.map(|next| {
             let marker = encode(next);
             let version = query.get("api-version").unwrap_or_default();
-            let pending = query.get("includepending").map(|value| format!("&includePending={value}")).unwrap_or_default();
+            let pending =
+                query.get("includepending").map(|value| format!("&includePending={value}")).unwrap_or_default();
             format!("{base}/{path}?api-version={version}&$skiptoken={marker}&maxresults={}{pending}", self.size)
         });
         json!({ "value": entries, "nextLink": link })

@@ -16,8 +16,8 @@ use crate::{
     state::{
         VaultState,
         collection::Kind,
-        secrets::{SecretItem, SecretVersion, SetSecret, UpdateSecret},
         material,
+        secrets::{SecretItem, SecretVersion, SetSecret, UpdateSecret},
     },
 };
 
@@ -124,7 +124,8 @@ fn list(call: &Call<'_>) -> Result<Reply, ApiError> {
     let plain = state.secrets.after(page.cursor.as_deref(), now_ms);
     let plain = plain.map(|(name, item)| (name.to_owned(), item.entry(place)));
     let managed = issued(&state, page.cursor.as_deref(), now_ms);
-    let managed = managed.map(|(name, entry)| (name, entry.map(|(item, version)| version.secret_entry(place, &item.name))));
+    let managed =
+        managed.map(|(name, entry)| (name, entry.map(|(item, version)| version.secret_entry(place, &item.name))));
     let (entries, next) = take(merge(plain, managed), page.size);
     let entries = entries.into_iter().collect::<Result<Vec<Value>, _>>()?;
     Ok(Reply::ok(page.answer(base, "secrets", &call.query, entries, next.as_deref())))
@@ -171,7 +172,10 @@ fn versions(call: &Call<'_>) -> Result<Reply, ApiError> {
             let item = state.certificates.find(name, now_ms).filter(|item| item.newest().is_some());
             let item = item.ok_or_else(|| Kind::Secret.not_found(name))?;
             let entries = item.versions.iter().enumerate().skip(start);
-            take(entries.map(|(n, version)| ((n + 1).to_string(), version.secret_version(place, &item.name))), page.size)
+            take(
+                entries.map(|(n, version)| ((n + 1).to_string(), version.secret_version(place, &item.name))),
+                page.size,
+            )
         }
     };
     let path = format!("secrets/{name}/versions");

@@ -3,7 +3,10 @@
 //! The secret's value is made from the chain on each read, so that two exports differ as Azure's do. A certificate that
 //! waits for an issuer outside has a policy and a pending operation, and no version.
 
-use base64::{Engine, engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD}};
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -33,6 +36,7 @@ pub struct CertificateItem {
     pub pending: Option<Pending>,
     /// Of a certificate that was never issued: what its listing shows.
     pub requested: Attributes,
+    pub requested_tags: Option<Tags>,
 }
 
 /// A request to an issuer.
@@ -79,26 +83,48 @@ pub struct Change {
 }
 
 impl Import {
-    /// Reads what was sent: PEM text, or a PFX in base64.
+    /// PEM text, sent as it is or in base64, as clients do; none: it is not PEM.
+    pub fn pem(&self) -> Option<String> {
+        const BEGIN: &str = "-----BEGIN";
+        if self.value.contains(BEGIN) {
+            return Some(self.value.clone());
+        }
+        let decoded = self.bytes().ok()?;
+        String::from_utf8(decoded).ok().filter(|text| text.contains(BEGIN))
+    }
+
+    fn bytes(&self) -> Result<Vec<u8>, ApiError> {
+        let compact: String = self.value.split_whitespace().collect();
+        STANDARD.decode(compact).map_err(|_| ApiError::bad_parameter("Property value is neither PEM nor base64."))
+    }
+
+    /// Reads what was sent: PEM, or a PFX in base64.
     pub fn chain(&self) -> Result<Chain, ApiError> {
         let preserve = self.preserve_order.unwrap_or(false);
-        let chain = if self.value.contains("-----BEGIN") {
-            Chain::from_pem_bundle(&self.value, preserve)
-        } else {
-            let compact: String = self.value.split_whitespace().collect();
-            let bytes = STANDARD.decode(compact).map_err(|_| ApiError::bad_parameter("Property value is neither PEM nor base64."))?;
-            Chain::from_pkcs12(&bytes, self.pwd.as_deref().unwrap_or_default(), preserve)
+        let chain = match self.pem() {
+            Some(text) => Chain::from_pem_bundle(&text, preserve),
+            None => Chain::from_pkcs12(&self.bytes()?, self.pwd.as_deref().unwrap_or_default(), preserve),
         };
         chain.map_err(|error| match error {
-            CryptoError::NoPrivateKey => ApiError::bad_parameter("The specified X.509 certificate content has no private key."),
-            error => ApiError::bad_parameter(format!("The specified X.509 certificate content can not be read: {error}.")),
+            CryptoError::NoPrivateKey => {
+                ApiError::bad_parameter("The specified X.509 certificate content has no private key.")
+            }
+            error => {
+                ApiError::bad_parameter(format!("The specified X.509 certificate content can not be read: {error}."))
+            }
         })
     }
 }
 
 impl CertificateVersion {
     /// A version of a chain under a policy.
-    pub fn new(chain: Chain, policy: &Policy, patch: Option<&AttributesPatch>, tags: Option<Tags>, now: i64) -> Result<Self, ApiError> {
+    pub fn new(
+        chain: Chain,
+        policy: &Policy,
+        patch: Option<&AttributesPatch>,
+        tags: Option<Tags>,
+        now: i64,
+    ) -> Result<Self, ApiError> {
         let facts = facts(chain.leaf()).map_err(|error| ApiError::bad_parameter(error.to_string()))?;
         let validity = AttributesPatch {
             enabled: patch.and_then(|patch| patch.enabled),
@@ -223,6 +249,7 @@ impl CertificateItem {
             policy_updated: now,
             pending: None,
             requested: Attributes::new(None, now),
+            requested_tags: None,
         }
     }
 
@@ -281,10 +308,14 @@ impl CertificateItem {
     pub fn entry(&self, place: &Place) -> Value {
         match self.newest() {
             Some(version) => version.entry(place, &self.name, None),
-            None => json!({
-                "id": place.id(Kind::Certificate, &self.name, None),
-                "attributes": self.requested.json(&place.protection),
-            }),
+            None => {
+                let mut body = json!({
+                    "id": place.id(Kind::Certificate, &self.name, None),
+                    "attributes": self.requested.json(&place.protection),
+                });
+                set_some(&mut body, "tags", self.requested_tags.as_ref().map(|tags| json!(tags)));
+                body
+            }
         }
     }
 

@@ -206,7 +206,11 @@ impl<I> Collection<I> {
     }
 
     /// Live items after `cursor`, in order.
-    pub fn after<'a>(&'a self, cursor: Option<&str>, now_ms: i64) -> impl Iterator<Item = (&'a str, &'a I)> + use<'a, I> {
+    pub fn after<'a>(
+        &'a self,
+        cursor: Option<&str>,
+        now_ms: i64,
+    ) -> impl Iterator<Item = (&'a str, &'a I)> + use<'a, I> {
         let from = cursor.map_or(Unbounded, |cursor| Excluded(cursor.to_owned()));
         let ready = self.live.range((from, Unbounded)).filter(move |(_, live)| live.ready_at_ms <= now_ms);
         ready.map(|(name, live)| (name.as_str(), &live.item))

@@ -200,5 +200,6 @@ impl KeyItem {
 
 /// Makes a key of a kind; slow for RSA.
 pub fn generate(shape: KeyShape) -> Result<PrivateKey, ApiError> {
-    PrivateKey::generate(shape.spec).map_err(|error| ApiError::internal(format!("{}: {error}", keyspec::name(shape.spec))))
+    PrivateKey::generate(shape.spec)
+        .map_err(|error| ApiError::internal(format!("{}: {error}", keyspec::name(shape.spec))))
 }

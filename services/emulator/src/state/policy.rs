@@ -113,10 +113,6 @@ impl Policy {
         self.secret_props.content_type.as_deref().unwrap_or(PKCS12)
     }
 
-    pub fn is_pem(&self) -> bool {
-        self.content_type() == PEM
-    }
-
     pub fn is_self_issued(&self) -> bool {
         self.issuer.name.as_deref().is_some_and(|name| name.eq_ignore_ascii_case("Self"))
     }
@@ -126,7 +122,9 @@ impl Policy {
         self.shape()?;
         match self.content_type() {
             PKCS12 | PEM => Ok(()),
-            other => Err(ApiError::bad_parameter(format!("Property policy.secret_props.contentType has invalid value {other}."))),
+            other => Err(ApiError::bad_parameter(format!(
+                "Property policy.secret_props.contentType has invalid value {other}."
+            ))),
         }
     }
 
@@ -138,7 +136,8 @@ impl Policy {
         key.key_size = new.key_size.or(key.key_size);
         key.reuse_key = new.reuse_key.or(key.reuse_key);
         key.crv = new.crv.or_else(|| key.crv.take());
-        self.secret_props.content_type = update.secret_props.content_type.or_else(|| self.secret_props.content_type.take());
+        self.secret_props.content_type =
+            update.secret_props.content_type.or_else(|| self.secret_props.content_type.take());
         let (x509, new) = (&mut self.x509_props, update.x509_props);
         x509.subject = new.subject.or_else(|| x509.subject.take());
         x509.sans = new.sans.or_else(|| x509.sans.take());
@@ -170,15 +169,19 @@ mod tests {
 
     #[test]
     fn an_update_changes_only_what_it_says() {
-        let mut policy: Policy = serde_json::from_value(json!({ "key_props": { "kty": "EC", "crv": "P-256" }, "issuer": { "name": "Self" } })).unwrap();
+        let mut policy: Policy = serde_json::from_value(
+            json!({ "key_props": { "kty": "EC", "crv": "P-256" }, "issuer": { "name": "Self" } }),
+        )
+        .unwrap();
         policy.merge(serde_json::from_value(json!({ "secret_props": { "contentType": PEM } })).unwrap());
-        assert!(policy.is_pem() && policy.is_self_issued());
+        assert!(policy.content_type() == PEM && policy.is_self_issued());
         assert_eq!(policy.key_props.crv.as_deref(), Some("P-256"));
     }
 
     #[test]
     fn a_content_type_that_no_secret_can_have_is_refused() {
-        let policy: Policy = serde_json::from_value(json!({ "secret_props": { "contentType": "text/plain" } })).unwrap();
+        let policy: Policy =
+            serde_json::from_value(json!({ "secret_props": { "contentType": "text/plain" } })).unwrap();
         assert!(policy.check().is_err());
     }
 }

@@ -23,16 +23,25 @@ struct Query {
     cursor: Option<String>,
 }
 
-pub async fn follow(parts: Parts, _: Caller, config: web::Path<String>, request: HttpRequest, body: web::Payload) -> Answer {
+pub async fn follow(
+    parts: Parts,
+    _: Caller,
+    config: web::Path<String>,
+    request: HttpRequest,
+    body: web::Payload,
+) -> Answer {
     let cursor = query::<Query>(&request)?.cursor.unwrap_or_default();
     let cursor: EventCursor = match cursor.as_str() {
         "" => EventCursor::default(),
-        text => text.parse().map_err(|error| Failure::invalid(format!("cursor: {error}"), "pass the last event's cursor, or none"))?,
+        text => text
+            .parse()
+            .map_err(|error| Failure::invalid(format!("cursor: {error}"), "pass the last event's cursor, or none"))?,
     };
     let config = find(&parts, &config).await?.envelope.body.id;
     let events = parts.broker.log().events(&config, cursor).await?;
-    let (response, session, incoming) = actix_ws::handle(&request, body)
-        .map_err(|error| Failure::invalid(format!("this is a WebSocket: {error}"), "connect with a WebSocket client"))?;
+    let (response, session, incoming) = actix_ws::handle(&request, body).map_err(|error| {
+        Failure::invalid(format!("this is a WebSocket: {error}"), "connect with a WebSocket client")
+    })?;
     actix_web::rt::spawn(send(session, incoming, events, cursor));
     Ok(response)
 }

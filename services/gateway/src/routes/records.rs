@@ -32,8 +32,10 @@ struct Query {
 }
 
 fn word<T: std::str::FromStr<Err: std::fmt::Display>>(text: Option<&String>, what: &str) -> Result<Option<T>, Failure> {
-    text.map(|text| text.parse().map_err(|error| Failure::invalid(format!("{what}: {error}"), "`--help` lists the words")))
-        .transpose()
+    text.map(|text| {
+        text.parse().map_err(|error| Failure::invalid(format!("{what}: {error}"), "`--help` lists the words"))
+    })
+    .transpose()
 }
 
 pub async fn list(parts: Parts, caller: Caller, config: web::Path<String>, request: HttpRequest) -> Answer {
@@ -51,7 +53,11 @@ pub async fn list(parts: Parts, caller: Caller, config: web::Path<String>, reque
         ConfigReply::Records { keys, next, total } => (keys, next, total),
         ConfigReply::Refused { refusal } => return Err(refusal.into()),
         ConfigReply::Summary { .. } => {
-            return Err(Failure::new(RequestCode::Internal, "the coordinator answered something else", "run one version everywhere"));
+            return Err(Failure::new(
+                RequestCode::Internal,
+                "the coordinator answered something else",
+                "run one version everywhere",
+            ));
         }
     };
     let log = &parts.broker.log();
@@ -72,10 +78,12 @@ pub async fn list(parts: Parts, caller: Caller, config: web::Path<String>, reque
 type Path = web::Path<(String, String, String)>;
 
 fn key(kind: &str, name: &str) -> Result<RecordKey, Failure> {
-    let kind: ItemType = kind.parse().map_err(|error| Failure::invalid(format!("type: {error}"), "use secrets, certificates or keys"))?;
-    let name: ItemName = name
+    let kind: ItemType = kind
         .parse()
-        .map_err(|error| Failure::invalid(format!("name: {error}"), "a name has 1 to 127 letters, digits and hyphens"))?;
+        .map_err(|error| Failure::invalid(format!("type: {error}"), "use secrets, certificates or keys"))?;
+    let name: ItemName = name.parse().map_err(|error| {
+        Failure::invalid(format!("name: {error}"), "a name has 1 to 127 letters, digits and hyphens")
+    })?;
     Ok(RecordKey { kind, name })
 }
 
@@ -88,8 +96,13 @@ pub async fn get(parts: Parts, _: Caller, path: Path) -> Answer {
     let entry = log.record(&id).await?.ok_or_else(|| missing(&id))?;
     let mut view = views::record(entry);
     let history = log.record_history(&id).await?;
-    view.history =
-        history.into_iter().rev().filter(|entry| entry.envelope.time <= view.at).map(views::record).filter(|past| past.at != view.at || past.record != view.record).collect();
+    view.history = history
+        .into_iter()
+        .rev()
+        .filter(|entry| entry.envelope.time <= view.at)
+        .map(views::record)
+        .filter(|past| past.at != view.at || past.record != view.record)
+        .collect();
     Ok(HttpResponse::Ok().json(view))
 }
 

@@ -13,7 +13,12 @@ pub async fn run(server: &Server, output: Output, command: Records) -> Result<()
     let client = Client::new(server)?;
     match command {
         Records::List { config, status, kind, name } => {
-            let filter = [("limit", Some("500")), ("status", status.as_deref()), ("type", kind.as_deref()), ("name", name.as_deref())];
+            let filter = [
+                ("limit", Some("500")),
+                ("status", status.as_deref()),
+                ("type", kind.as_deref()),
+                ("name", name.as_deref()),
+            ];
             let path = format!("/api/v1/configs/{}/records?{}", segment(&config), query(&filter));
             let views: Vec<RecordView> = client.all(&path).await?;
             output::print(output, &views, || list(&views))
@@ -24,9 +29,12 @@ pub async fn run(server: &Server, output: Output, command: Records) -> Result<()
             output::print(output, &view, || describe(&view))
         }
         Records::Sync { config, kind: Some(kind), name: Some(name) } => {
-            let path = format!("/api/v1/configs/{}/records/{}/{}/sync", segment(&config), segment(&kind), segment(&name));
+            let path =
+                format!("/api/v1/configs/{}/records/{}/{}/sync", segment(&config), segment(&kind), segment(&name));
             let accepted: Accepted = client.post(&path, None).await?;
-            output::print(output, &accepted, || format!("{kind} {name} is synced now, under {}", accepted.correlation_id))
+            output::print(output, &accepted, || {
+                format!("{kind} {name} is synced now, under {}", accepted.correlation_id)
+            })
         }
         Records::Sync { config, .. } => {
             let path = format!("/api/v1/configs/{}/sync", segment(&config));

@@ -15,8 +15,12 @@ use crate::{
     settings::Settings,
 };
 
+/// As long as a config's.
+const NAME_MAX: usize = 80;
+
 pub async fn run(command: Token) -> Result<(), Failure> {
     let Token::Create { name, role, settings, nats } = command;
+    check(&name)?;
     let settings = Settings::load(settings.as_deref(), nats.as_deref())?;
     let broker = Broker::connect(&settings.nats).await?;
     let role = match role {
@@ -28,11 +32,19 @@ pub async fn run(command: Token) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Refuses names that are hard to read in a log.
+fn check(name: &str) -> Result<(), Failure> {
+    if (1..=NAME_MAX).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Ok(());
+    }
+    Err(Failure::input(
+        format!("`{name}` is no name for a token"),
+        format!("give --name 1 to {NAME_MAX} characters without blanks"),
+    ))
+}
+
 /// Makes a token in place of all others of that name.
 pub async fn create(broker: &Broker, name: &str, role: ApiRole) -> Result<String, Failure> {
-    if name.is_empty() || name.len() > 80 || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(Failure::input("a token's name has 1 to 80 characters without blanks", "give another --name"));
-    }
     let origin = Origin::system(Role::Gateway);
     let correlation = origin.correlation_id();
     broker.tokens().revoke_named(name, correlation).await?;

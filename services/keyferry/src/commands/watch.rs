@@ -31,7 +31,9 @@ pub async fn run(server: &Server, output: Output, config: &str, cursor: Option<&
                 return Err(Failure::input(detail, "pass the cursor of an event, or none"));
             }
             Err(Broken::Output(failure)) => return Err(failure),
-            Err(Broken::Connection(error)) => eprintln!("keyferry: the stream broke off ({error}); it goes on in a moment"),
+            Err(Broken::Connection(error)) => {
+                eprintln!("keyferry: the stream broke off ({error}); it goes on in a moment")
+            }
         }
         tokio::time::sleep(PAUSE).await;
     }
@@ -45,7 +47,9 @@ enum Broken {
 
 async fn follow(address: &str, token: &str, output: Output, cursor: &mut Option<String>) -> Result<(), Broken> {
     let broken = |error: tungstenite::Error| match &error {
-        tungstenite::Error::Http(response) if response.status().is_client_error() => Broken::Refused(response.status().as_u16()),
+        tungstenite::Error::Http(response) if response.status().is_client_error() => {
+            Broken::Refused(response.status().as_u16())
+        }
         _ => Broken::Connection(error.to_string()),
     };
     let uri = address.parse().map_err(|_| Broken::Connection(format!("{address} is not an address")))?;
@@ -53,8 +57,9 @@ async fn follow(address: &str, token: &str, output: Output, cursor: &mut Option<
     let (mut socket, _) = tokio_tungstenite::connect_async(request).await.map_err(broken)?;
     while let Some(message) = socket.next().await {
         let Message::Text(text) = message.map_err(broken)? else { continue };
-        let event: Event = serde_json::from_str(text.as_str())
-            .map_err(|error| Broken::Output(Failure::of(RequestCode::Unavailable, &error, "run one version on both sides")))?;
+        let event: Event = serde_json::from_str(text.as_str()).map_err(|error| {
+            Broken::Output(Failure::of(RequestCode::Unavailable, &error, "run one version on both sides"))
+        })?;
         match &event {
             Event::Record { cursor: at, .. } | Event::Run { cursor: at, .. } => *cursor = Some(at.clone()),
             Event::Reset { .. } => {}

@@ -41,10 +41,7 @@ impl<'a> Children<'a> {
     pub fn nats(&mut self, args: &Up) -> Result<(), Failure> {
         let config = self.place.file("nats.conf");
         let store = self.place.file("nats");
-        let text = format!(
-            "listen: 127.0.0.1:{}\njetstream {{ store_dir: {store:?} }}\n",
-            args.nats_port
-        );
+        let text = format!("listen: 127.0.0.1:{}\njetstream {{ store_dir: {store:?} }}\n", args.nats_port);
         write(&config, &text)?;
         let mut command = Command::new(self.place.nats_server());
         command.arg("-c").arg(&config);
@@ -79,7 +76,9 @@ impl<'a> Children<'a> {
 
     fn start(&mut self, name: &str, mut command: Command) -> Result<(), Failure> {
         let log = self.place.log(name);
-        let failed = |error: std::io::Error| Failure::of(RequestCode::Unavailable, &error, format!("{name} could not be started"));
+        let failed = |error: std::io::Error| {
+            Failure::of(RequestCode::Unavailable, &error, format!("{name} could not be started"))
+        };
         let file = File::create(&log).map_err(failed)?;
         let child = command
             // Ends when this process does, however that happens.
@@ -174,6 +173,10 @@ fn own(args: &[&str]) -> Result<Command, Failure> {
 /// Writes a file of the folder.
 pub fn write(path: &Path, text: &str) -> Result<(), Failure> {
     std::fs::write(path, text).map_err(|error| {
-        Failure::of(RequestCode::InvalidInput, &error, format!("make {} writable, or choose another --dir", path.display()))
+        Failure::of(
+            RequestCode::InvalidInput,
+            &error,
+            format!("make {} writable, or choose another --dir", path.display()),
+        )
     })
 }

@@ -51,7 +51,11 @@ impl Place {
         for (who, port, option) in ports {
             if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_err() {
                 let detail = format!("port {port}, for {who}, is taken");
-                return Err(Failure::new(RequestCode::Unavailable, detail, format!("stop what listens there, or give another {option}")));
+                return Err(Failure::new(
+                    RequestCode::Unavailable,
+                    detail,
+                    format!("stop what listens there, or give another {option}"),
+                ));
             }
         }
         Ok(Self { dir, nats_server: nats_server(args.nats_server.as_deref())?, _lock: lock })
@@ -84,8 +88,14 @@ fn nats_server(given: Option<&Path>) -> Result<PathBuf, Failure> {
     if let Some(given) = given {
         return match version(given) {
             Some(found) if found >= OLDEST_SERVER => Ok(given.to_owned()),
-            Some(_) => Err(Failure::new(RequestCode::InvalidInput, format!("{} is older than 2.12", given.display()), fix)),
-            None => Err(Failure::new(RequestCode::InvalidInput, format!("{} is no nats-server that runs here", given.display()), fix)),
+            Some(_) => {
+                Err(Failure::new(RequestCode::InvalidInput, format!("{} is older than 2.12", given.display()), fix))
+            }
+            None => Err(Failure::new(
+                RequestCode::InvalidInput,
+                format!("{} is no nats-server that runs here", given.display()),
+                fix,
+            )),
         };
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -94,7 +104,8 @@ fn nats_server(given: Option<&Path>) -> Result<PathBuf, Failure> {
     let installed = std::env::current_exe().ok().and_then(|program| {
         Some(program.parent()?.parent()?.join("tools").join("nats").join("bin").join("nats-server"))
     });
-    let found = on_path.chain(installed).find(|candidate| version(candidate).is_some_and(|found| found >= OLDEST_SERVER));
+    let found =
+        on_path.chain(installed).find(|candidate| version(candidate).is_some_and(|found| found >= OLDEST_SERVER));
     found.ok_or_else(|| Failure::new(RequestCode::Unavailable, "there is no nats-server 2.12 or newer", fix))
 }
 

@@ -3,7 +3,10 @@
 use std::{io::IsTerminal, time::Duration};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use proto_msgs::{RequestCode, api::{ConfigSummary, ConfigView}};
+use proto_msgs::{
+    RequestCode,
+    api::{ConfigSummary, ConfigView},
+};
 
 use crate::{client::Client, commands::config::statuses, failure::Failure, up::children::Children};
 

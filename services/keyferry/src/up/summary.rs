@@ -67,7 +67,8 @@ mod tests {
     #[test]
     fn calls_are_counted_by_what_they_do() {
         let row = |operation: &str| Row { operation: operation.to_owned(), calls: 2 };
-        let rows = ["secrets.list_deleted", "keys.backup", "certificates.get_policy", "keys.restore", "login.token"].map(row);
+        let rows =
+            ["secrets.list_deleted", "keys.backup", "certificates.get_policy", "keys.restore", "login.token"].map(row);
         assert_eq!(by_kind(&rows), BTreeMap::from([("get", 4), ("list", 2), ("set", 2)]));
     }
 }

@@ -17,7 +17,7 @@ pub fn pair(secrets: usize) -> EstateBuilder {
     EstateBuilder::new().vault(SOURCE, "westeurope", secrets).vault(TARGET, "northeurope", 0)
 }
 
-/// A config over that pair that runs only when told to.
+/// A config over that pair: it runs once when it is saved, and then not for a day.
 pub fn spec(name: &str) -> Value {
     json!({
         "name": name,
@@ -25,7 +25,6 @@ pub fn spec(name: &str) -> Value {
         "target": { "vault": TARGET },
         "item_types": ["secrets"],
         "rule": { "kind": "all" },
-        "behaviour": { "schedule_mode": "manual" },
     })
 }
 

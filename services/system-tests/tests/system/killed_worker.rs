@@ -16,7 +16,10 @@ async fn a_run_goes_on_without_help_when_a_worker_is_killed() -> Result<()> {
     with_logs(&cluster, cluster.api().active(&config, SECRETS as u64 / 4, LIMIT).await)?;
     cluster.workers[0].kill()?;
     let killed_at = cluster.api().config(&config).await?.summary.map(|summary| summary.by_status);
-    assert!(killed_at.is_some_and(|counts| counts.keys().any(|status| !status.is_settled())), "the run was over already");
+    assert!(
+        killed_at.is_some_and(|counts| counts.keys().any(|status| !status.is_settled())),
+        "the run was over already"
+    );
 
     with_logs(&cluster, cluster.api().settled(&config, LIMIT).await)?;
 

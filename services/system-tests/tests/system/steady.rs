@@ -14,6 +14,9 @@ async fn a_steady_cycle_over_a_thousand_secrets_reads_no_value_and_lists_each_si
     let cluster = ClusterBuilder::new(pair(1_000)).unlimited().start().await?;
     let config = create(&cluster).await?;
     with_logs(&cluster, cluster.api().settled(&config, LIMIT).await)?;
+    // Items written in the second of their first read count as changed once more: Key Vault's times have whole seconds.
+    let second = cluster.api().sync(&config).await?.run;
+    with_logs(&cluster, cluster.api().run_ended(&config, second, LIMIT).await)?;
     let before: Vec<_> = cluster.api().records(&config).await?.into_iter().map(|view| view.sequence).collect();
     cluster.admin().reset_counts().await?;
 

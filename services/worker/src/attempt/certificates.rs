@@ -78,10 +78,16 @@ fn matches_attempt(work: &Work<'_>, look: &Look) -> bool {
 
 async fn import(work: &mut Work<'_>, source: &SideState, policy: CertificatePolicy) -> Result<Done, Halt> {
     if !policy.exportable {
-        return Err(block(ErrorCode::CertificateNotExportable, "the certificate's private key cannot leave the source"));
+        return Err(block(
+            ErrorCode::CertificateNotExportable,
+            "the certificate's private key cannot leave the source",
+        ));
     }
     if !source.attributes.enabled {
-        return Err(block(ErrorCode::SourceDisabled, "a disabled certificate cannot be exported: it is carried once it is enabled"));
+        return Err(block(
+            ErrorCode::SourceDisabled,
+            "a disabled certificate cannot be exported: it is carried once it is enabled",
+        ));
     }
     let from = work.open(Side::Source).await?;
     let material = from.export_certificate(&work.name(), source.version.as_ref(), work.correlation).await;

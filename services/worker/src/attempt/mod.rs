@@ -23,7 +23,11 @@ use crate::{WorkerParts, error::RecordError, metrics::Metrics};
 use work::Work;
 
 /// Makes one attempt. `Ok`: its outcome is in the log, whichever it is.
-pub(crate) async fn run(parts: &WorkerParts, command: SyncRecord, correlation: CorrelationId) -> Result<(), RecordError> {
+pub(crate) async fn run(
+    parts: &WorkerParts,
+    command: SyncRecord,
+    correlation: CorrelationId,
+) -> Result<(), RecordError> {
     let operation = parts.origin.message_id();
     let (started, gate) = (parts.origin.now(), gate(parts));
     let own = UnresolvedAttempt {

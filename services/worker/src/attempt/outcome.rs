@@ -24,7 +24,11 @@ const REPORT_TRIES: u32 = 3;
 /// Longest a report is waited on.
 const REPORT_LIMIT: Duration = Duration::from_secs(3);
 
-pub(super) async fn append(work: Work<'_>, result: Result<Done, Halt>, operation: MessageId) -> Result<(), RecordError> {
+pub(super) async fn append(
+    work: Work<'_>,
+    result: Result<Done, Halt>,
+    operation: MessageId,
+) -> Result<(), RecordError> {
     let (record, is_unknown) = match result {
         Ok(done) => (succeeded(&work, done), false),
         Err(Halt::Vault(error)) => (failed(&work, &error, operation), error.may_have_written),
@@ -39,14 +43,18 @@ pub(super) async fn append(work: Work<'_>, result: Result<Done, Halt>, operation
         tracing::warn!(record_id = %record.id, correlation_id = %work.correlation, "the outcome of a write is not known");
     }
     let origin = &work.parts.origin;
-    let envelope = Envelope { cause: Some(operation), ..Envelope::new(origin.message_id(), work.correlation, origin.now(), record) };
+    let envelope = Envelope {
+        cause: Some(operation),
+        ..Envelope::new(origin.message_id(), work.correlation, origin.now(), record)
+    };
     let mut tries = 1;
     loop {
         match work.parts.broker.log().append_record(&envelope, work.sequence).await {
             Ok(_) => return Ok(()),
             Err(LogError::Conflict) => {
                 Metrics::count(&work.parts.metrics.outcomes_refused_total);
-                report(&work, envelope.body.last_attempt.as_ref().and_then(|attempt| attempt.target_version.clone())).await;
+                report(&work, envelope.body.last_attempt.as_ref().and_then(|attempt| attempt.target_version.clone()))
+                    .await;
                 return Err(RecordError::OutcomeRefused);
             }
             // Not answered, or not reachable: the same envelope again; the typed log knows its own message again.
@@ -112,7 +120,11 @@ fn end(work: &Work<'_>, failure: CallFailure, trace: Trace, outcome: OutcomeKind
     lifecycle::failed(work.record.clone(), ended, origin.now(), origin.jitter())
 }
 
-fn attempt_report(work: &Work<'_>, outcome: OutcomeKind, target_version: Option<proto_msgs::VersionId>) -> AttemptReport {
+fn attempt_report(
+    work: &Work<'_>,
+    outcome: OutcomeKind,
+    target_version: Option<proto_msgs::VersionId>,
+) -> AttemptReport {
     let origin = &work.parts.origin;
     AttemptReport {
         worker: origin.member().clone(),
@@ -141,7 +153,8 @@ async fn report(work: &Work<'_>, target_version: Option<proto_msgs::VersionId>) 
     let subject = work.parts.broker.subjects.config_refused(&refused.record.config);
     let envelope = origin.envelope(work.correlation, refused);
     for _ in 0..REPORT_TRIES {
-        match broker::ask::<OutcomeRefused, ()>(work.parts.broker.bus.as_ref(), &subject, &envelope, REPORT_LIMIT).await {
+        match broker::ask::<OutcomeRefused, ()>(work.parts.broker.bus.as_ref(), &subject, &envelope, REPORT_LIMIT).await
+        {
             Ok(_) => return,
             Err(error) => {
                 tracing::warn!(record_id = %work.record.id, error = %error, "refused outcome could not be reported");

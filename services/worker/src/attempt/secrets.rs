@@ -67,7 +67,8 @@ async fn read_source(work: &mut Work<'_>) -> Result<(SideState, SecretValue), Ha
     let answer = work.got(answer)?;
     let secret = answer.value;
     if secret.managed {
-        let detail = Detail::new("Key Vault keeps this secret behind a certificate: add certificates to the item types");
+        let detail =
+            Detail::new("Key Vault keeps this secret behind a certificate: add certificates to the item types");
         return Err(Halt::Block { code: ErrorCode::ManagedByCertificate, detail });
     }
     work.source = Some(Read { state: secret.state.clone(), date: answer.date });
@@ -81,7 +82,10 @@ async fn look(work: &mut Work<'_>, source: &SecretValue) -> Result<Seen, Halt> {
         Ok(answer) if answer.value.managed => Ok(Seen { look: Look::NameTaken, value: None }),
         Ok(answer) => {
             let same_content = answer.value.value == *source;
-            Ok(Seen { look: Look::Present { state: answer.value.state, same_content }, value: Some(answer.value.value) })
+            Ok(Seen {
+                look: Look::Present { state: answer.value.state, same_content },
+                value: Some(answer.value.value),
+            })
         }
         Err(error) => match error.kind {
             VaultErrorKind::NotFound => Ok(Seen { look: Look::Absent, value: None }),
@@ -114,7 +118,10 @@ async fn matches_attempt(work: &mut Work<'_>, seen: &Seen, newest: &SecretValue)
     let vault = work.open(Side::Source).await?;
     let versions = vault.versions(work.kind(), &work.name(), work.correlation).await;
     let versions = work.listed(versions)?.value;
-    let named = versions.iter().rev().filter(|version| version.enabled && may_be_named(&unresolved, &version.version, version.updated));
+    let named = versions
+        .iter()
+        .rev()
+        .filter(|version| version.enabled && may_be_named(&unresolved, &version.version, version.updated));
     for version in named.take(CANDIDATES) {
         let answer = vault.read_secret(&work.name(), Some(&version.version), work.correlation).await;
         if work.got(answer)?.value.value == *target {

@@ -9,11 +9,18 @@ use proto_msgs::{
 use super::work::{Done, Halt, Work};
 
 /// Carries out every decision but a write, which is the item type's own business: that gives `None`.
-pub(super) async fn without_write(work: &mut Work<'_>, decision: Decision, source: &SideState, look: &Look) -> Result<Option<Done>, Halt> {
+pub(super) async fn without_write(
+    work: &mut Work<'_>,
+    decision: Decision,
+    source: &SideState,
+    look: &Look,
+) -> Result<Option<Done>, Halt> {
     match decision {
         Decision::Write => Ok(None),
         Decision::Block { code, message } => Err(Halt::Block { code, detail: Detail::new(message) }),
-        Decision::Nothing(how) => Ok(Some(Done { outcome: OutcomeKind::Equal, how, target: target_state(work, look, source) })),
+        Decision::Nothing(how) => {
+            Ok(Some(Done { outcome: OutcomeKind::Equal, how, target: target_state(work, look, source) }))
+        }
         Decision::Update => update(work, source).await.map(Some),
     }
 }

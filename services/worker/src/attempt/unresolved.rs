@@ -23,7 +23,12 @@ pub(super) enum Settled {
 }
 
 /// Settles the older intent. `matches_attempt`: the target holds what that attempt was about to write.
-pub(super) async fn settle(work: &mut Work<'_>, source: &SideState, look: &Look, matches_attempt: bool) -> Result<Settled, Halt> {
+pub(super) async fn settle(
+    work: &mut Work<'_>,
+    source: &SideState,
+    look: &Look,
+    matches_attempt: bool,
+) -> Result<Settled, Halt> {
     let resolved = resolve(look, work.baseline(), matches_attempt);
     tracing::info!(record_id = %work.record.id, correlation_id = %work.correlation, resolved = ?resolved, "unknown outcome was settled");
     let (Resolved::Written, Look::Present { state, .. }) = (resolved, look) else {

@@ -51,7 +51,10 @@ pub(super) struct Done {
 pub(super) enum Halt {
     Vault(VaultError),
     /// A rule forbids it.
-    Block { code: proto_msgs::ErrorCode, detail: Detail },
+    Block {
+        code: proto_msgs::ErrorCode,
+        detail: Detail,
+    },
     /// The record was taken over while this attempt was settling an older one.
     Overtaken,
     Log(broker::LogError),
@@ -132,7 +135,8 @@ impl<'a> Work<'a> {
     }
 
     fn note<T>(&mut self, answer: Result<Answer<T>, VaultError>) -> Result<Answer<T>, VaultError> {
-        let id = answer.as_ref().map_or_else(|error| error.azure_request_id.clone(), |answer| answer.request_id.clone());
+        let id =
+            answer.as_ref().map_or_else(|error| error.azure_request_id.clone(), |answer| answer.request_id.clone());
         self.request_id = id.or(self.request_id.take());
         answer
     }
