@@ -97,7 +97,7 @@ pub async fn start(settings: Settings) -> Result<Running, EmulatorError> {
         admin_addr = Some(addr);
     }
     let keeping = settings.state_file.map(|path| {
-        let task = tokio::spawn(keep::follow(path.clone(), keyring.clone(), world.clone()));
+        let task = spawn(keep::follow(path.clone(), keyring.clone(), world.clone()));
         (task, Keeper { path, keyring, world })
     });
     // What was made now is kept from now on.
@@ -138,6 +138,15 @@ fn load(estate: &Estate, state_file: Option<&std::path::Path>) -> Result<Kept, E
     Ok(kept)
 }
 
+/// Starts a task that [`Running`] holds and ends.
+#[expect(clippy::disallowed_methods, reason = "the handle is kept, and waited for at the end")]
+fn spawn<F>(task: F) -> JoinHandle<F::Output>
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    tokio::spawn(task)
+}
+
 type Server = (ServerHandle, JoinHandle<std::io::Result<()>>);
 
 fn serve_tls(
@@ -166,7 +175,7 @@ fn serve_tls(
         .listen_rustls_0_23(listener, tls)
         .map_err(|source| EmulatorError::Listen { addr, source })?
         .run();
-    Ok((server.handle(), tokio::spawn(server)))
+    Ok((server.handle(), spawn(server)))
 }
 
 fn serve_admin(listener: TcpListener, addr: SocketAddr, world: web::Data<World>) -> Result<Server, EmulatorError> {
@@ -178,5 +187,5 @@ fn serve_admin(listener: TcpListener, addr: SocketAddr, world: web::Data<World>)
         .listen(listener)
         .map_err(|source| EmulatorError::Listen { addr, source })?
         .run();
-    Ok((server.handle(), tokio::spawn(server)))
+    Ok((server.handle(), spawn(server)))
 }

@@ -75,6 +75,7 @@ impl Bound {
     }
 
     /// Answers until told to leave.
+    #[expect(clippy::disallowed_methods, reason = "the handle is waited for below")]
     pub async fn run(self, shutdown: Shutdown) -> Result<(), GatewayError> {
         let (addr, parts) = (self.addr, self.parts);
         let app = move || {

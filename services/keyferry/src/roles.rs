@@ -111,10 +111,8 @@ pub async fn emulator(args: Emulator) -> Result<(), Failure> {
 }
 
 fn refused(error: emulator::EmulatorError) -> Failure {
-    let code = match error {
-        emulator::EmulatorError::Estate(_) | emulator::EmulatorError::AdminNotLoopback(_) => RequestCode::InvalidInput,
-        _ => RequestCode::Unavailable,
-    };
+    let is_input = matches!(error, emulator::EmulatorError::Estate(_) | emulator::EmulatorError::AdminNotLoopback(_));
+    let code = if is_input { RequestCode::InvalidInput } else { RequestCode::Unavailable };
     Failure::of(code, &error, "correct what is named, and start it again")
 }
 

@@ -1,14 +1,11 @@
 //! One vault as the sync needs it: no vendor words, one verb per call Azure counts.
 //!
-//! [`azure`] speaks to Azure through the official SDK; [`memory`] is its twin for simulations. Both pass the suite in
-//! [`contract`].
+//! [`azure`] speaks to Azure through the official SDK.
 //!
 //! Implementations never retry: the coordinator knows the budget and the deadline, the vault does not. Values leave
 //! this crate only inside [`SecretValue`], which is wiped on drop and cannot be printed.
 
 pub mod azure;
-pub mod contract;
-pub mod memory;
 
 mod error;
 mod gate;

@@ -268,7 +268,8 @@ fn pem(der: &[u8]) -> String {
 
 /// The PEM blocks of a text, with their labels.
 fn blocks(text: &str) -> Vec<(String, String)> {
-    let (mut blocks, mut open): (Vec<(String, String)>, Option<(String, String)>) = (Vec::new(), None);
+    let mut blocks = Vec::new();
+    let mut open: Option<(String, String)> = None;
     for line in text.lines().map(str::trim) {
         if let Some(label) = line.strip_prefix("-----BEGIN ").and_then(|rest| rest.strip_suffix("-----")) {
             open = Some((label.to_owned(), format!("{line}\n")));

@@ -98,6 +98,7 @@ fn answer(world: &World, request: &HttpRequest, operation: Operation, target: &T
     authorised(world, request, caller, operation, target, body).unwrap_or_else(Reply::from)
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "a path to a subscription has two meanings")]
 fn authorised(
     world: &World,
     request: &HttpRequest,
@@ -126,7 +127,6 @@ fn authorised(
             let subscription = find(world, id)?;
             match operation {
                 Operation::ArmLocations => Ok(Reply::ok(locations(subscription))),
-                #[expect(clippy::wildcard_enum_match_arm, reason = "a path to a subscription has two meanings")]
                 _ => Ok(Reply::ok(described(world, subscription))),
             }
         }

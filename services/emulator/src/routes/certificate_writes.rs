@@ -40,6 +40,7 @@ pub const fn is_write(operation: Operation) -> bool {
 }
 
 /// Makes the change and answers.
+#[expect(clippy::wildcard_enum_match_arm, reason = "`is_write` chose this function")]
 pub async fn execute(call: &Call<'_>) -> Result<Reply, ApiError> {
     match call.route.operation {
         Operation::CertificatesCreate => create(call).await,
@@ -49,7 +50,6 @@ pub async fn execute(call: &Call<'_>) -> Result<Reply, ApiError> {
         Operation::CertificatesUpdatePending => update_pending(call),
         Operation::CertificatesBackup => crate::backup::certificate(call),
         Operation::CertificatesRestore => crate::backup::restore_certificate(call),
-        #[expect(clippy::wildcard_enum_match_arm, reason = "`is_write` chose this function")]
         _ => Err(ApiError::internal("not a write of a certificate")),
     }
 }

@@ -15,6 +15,7 @@ use crate::{
 };
 
 /// Makes the change and answers.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the operation's category chose this function")]
 pub fn execute(call: &Call<'_>) -> Result<Reply, ApiError> {
     match call.route.operation {
         Operation::CertificatesGet => get(call),
@@ -28,7 +29,6 @@ pub fn execute(call: &Call<'_>) -> Result<Reply, ApiError> {
         Operation::CertificatesGetDeleted => get_deleted(call),
         Operation::CertificatesRecover => recover(call),
         Operation::CertificatesPurge => purge(call),
-        #[expect(clippy::wildcard_enum_match_arm, reason = "the operation's category chose this function")]
         _ => Err(ApiError::internal("not a call on certificates")),
     }
 }

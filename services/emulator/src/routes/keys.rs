@@ -26,6 +26,7 @@ use crate::{
 };
 
 /// Makes the change and answers.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the operation's category chose this function")]
 pub async fn execute(call: &Call<'_>) -> Result<Reply, ApiError> {
     match call.route.operation {
         Operation::KeysCreate => create(call).await,
@@ -45,12 +46,12 @@ pub async fn execute(call: &Call<'_>) -> Result<Reply, ApiError> {
         Operation::KeysRestore => crate::backup::restore_key(call),
         Operation::KeysGetRotationPolicy => rotation_policy(call),
         Operation::KeysSetRotationPolicy => set_rotation_policy(call),
-        #[expect(clippy::wildcard_enum_match_arm, reason = "the operation's category chose this function")]
         _ => Err(ApiError::internal("not a call on keys")),
     }
 }
 
 /// Which limit a create or a rotation counts toward: HSMs make fewer keys.
+#[expect(clippy::wildcard_enum_match_arm, reason = "only a create says in its body what it makes")]
 pub fn creation_bucket(call: &Call<'_>) -> Bucket {
     let hsm = match call.route.operation {
         Operation::KeysRotate => {
@@ -58,7 +59,6 @@ pub fn creation_bucket(call: &Call<'_>) -> Bucket {
             let item = state.keys.find(call.name(), call.moment().now_ms);
             item.and_then(|item| item.newest().ok()).is_some_and(|version| version.hsm)
         }
-        #[expect(clippy::wildcard_enum_match_arm, reason = "only a create says in its body what it makes")]
         _ => call
             .json::<KeyBody>()
             .is_ok_and(|body| body.kty.is_some_and(|kty| kty.to_ascii_uppercase().ends_with("-HSM"))),

@@ -16,34 +16,35 @@ use crate::{
     world::World,
 };
 
+/// What answers one kind of call.
+type Answer = fn(&World, &HttpRequest, &[u8]) -> Reply;
+
 /// Answers a request to `login.localhost`.
 pub fn serve(world: &World, request: &HttpRequest, body: &[u8]) -> Served {
     let segments: Vec<&str> = request.path().split('/').filter(|segment| !segment.is_empty()).collect();
-    let (operation, answer): (_, fn(&World, &HttpRequest, &[u8]) -> Reply) =
-        match (request.method().as_str(), &*segments) {
-            ("POST", [tenant, "oauth2", "v2.0", "token"] | [tenant, "oauth2", "token"]) => {
-                if !is_tenant(world, tenant) {
-                    return Served::Reply(unknown_tenant(tenant));
-                }
-                (Operation::LoginToken, token)
+    let (operation, answer): (_, Answer) = match (request.method().as_str(), &*segments) {
+        ("POST", [tenant, "oauth2", "v2.0", "token"] | [tenant, "oauth2", "token"]) => {
+            if !is_tenant(world, tenant) {
+                return Served::Reply(unknown_tenant(tenant));
             }
-            (
-                "GET",
-                [tenant, "v2.0", ".well-known", "openid-configuration"]
-                | [tenant, ".well-known", "openid-configuration"],
-            ) => {
-                if !is_tenant(world, tenant) {
-                    return Served::Reply(unknown_tenant(tenant));
-                }
-                (Operation::LoginDiscovery, discovery)
+            (Operation::LoginToken, token)
+        }
+        (
+            "GET",
+            [tenant, "v2.0", ".well-known", "openid-configuration"] | [tenant, ".well-known", "openid-configuration"],
+        ) => {
+            if !is_tenant(world, tenant) {
+                return Served::Reply(unknown_tenant(tenant));
             }
-            ("GET", ["common", "discovery", "instance"]) => (Operation::LoginDiscovery, instance),
-            ("GET", [_, "discovery", "v2.0", "keys"] | [_, "discovery", "keys"]) => (Operation::LoginKeys, keys),
-            _ => {
-                let message = format!("{} {} is not served here.", request.method(), request.path());
-                return Served::Reply(ApiError::new(404, "NotFound", message).into());
-            }
-        };
+            (Operation::LoginDiscovery, discovery)
+        }
+        ("GET", ["common", "discovery", "instance"]) => (Operation::LoginDiscovery, instance),
+        ("GET", [_, "discovery", "v2.0", "keys"] | [_, "discovery", "keys"]) => (Operation::LoginKeys, keys),
+        _ => {
+            let message = format!("{} {} is not served here.", request.method(), request.path());
+            return Served::Reply(ApiError::new(404, "NotFound", message).into());
+        }
+    };
     let served = match world.faults.hit(operation, "login", "") {
         // Nothing here changes anything, so before and after are the same.
         Some((_, outcome)) => fail(outcome),

@@ -22,6 +22,7 @@ use crate::{
 };
 
 /// Makes the change and answers.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the operation's category chose this function")]
 pub async fn execute(call: &Call<'_>) -> Result<Reply, ApiError> {
     match call.route.operation {
         Operation::SecretsSet => set_secret(call),
@@ -36,7 +37,6 @@ pub async fn execute(call: &Call<'_>) -> Result<Reply, ApiError> {
         Operation::SecretsPurge => purge(call),
         Operation::SecretsBackup => crate::backup::secret(call),
         Operation::SecretsRestore => crate::backup::restore_secret(call),
-        #[expect(clippy::wildcard_enum_match_arm, reason = "the operation's category chose this function")]
         _ => Err(ApiError::internal("not a call on secrets")),
     }
 }
@@ -160,7 +160,7 @@ pub fn merge<T>(
 fn versions(call: &Call<'_>) -> Result<Reply, ApiError> {
     let page = Page::of(&call.query)?;
     let (name, now_ms, place) = (call.name(), call.moment().now_ms, &call.vault.place);
-    let start = page.cursor.as_deref().map_or(Ok(0), |cursor| start_of(cursor))?;
+    let start = page.cursor.as_deref().map_or(Ok(0), start_of)?;
     let state = call.vault.state.lock();
     // Versions are only ever added at the end, so a place among them is a cursor that stays.
     let (entries, next) = match state.secrets.find(name, now_ms) {

@@ -109,7 +109,15 @@ impl Import {
             CryptoError::NoPrivateKey => {
                 ApiError::bad_parameter("The specified X.509 certificate content has no private key.")
             }
-            error => {
+            CryptoError::Key
+            | CryptoError::Generate
+            | CryptoError::Jwk(_)
+            | CryptoError::Algorithm(_)
+            | CryptoError::Digest { .. }
+            | CryptoError::Certificate
+            | CryptoError::Issue(_)
+            | CryptoError::Bundle
+            | CryptoError::Unrelated => {
                 ApiError::bad_parameter(format!("The specified X.509 certificate content can not be read: {error}."))
             }
         })

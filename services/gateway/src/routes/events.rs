@@ -42,8 +42,14 @@ pub async fn follow(
     let (response, session, incoming) = actix_ws::handle(&request, body).map_err(|error| {
         Failure::invalid(format!("this is a WebSocket: {error}"), "connect with a WebSocket client")
     })?;
-    actix_web::rt::spawn(send(session, incoming, events, cursor));
+    spawn(send(session, incoming, events, cursor));
     Ok(response)
+}
+
+/// Starts a task that ends with its connection.
+#[expect(clippy::disallowed_methods, reason = "it ends with the connection, whose end is all there is to notice")]
+fn spawn(task: impl Future<Output = ()> + 'static) {
+    actix_web::rt::spawn(task);
 }
 
 async fn send(

@@ -46,11 +46,13 @@ enum Broken {
 }
 
 async fn follow(address: &str, token: &str, output: Output, cursor: &mut Option<String>) -> Result<(), Broken> {
-    let broken = |error: tungstenite::Error| match &error {
-        tungstenite::Error::Http(response) if response.status().is_client_error() => {
-            Broken::Refused(response.status().as_u16())
+    let broken = |error: tungstenite::Error| {
+        if let tungstenite::Error::Http(response) = &error
+            && response.status().is_client_error()
+        {
+            return Broken::Refused(response.status().as_u16());
         }
-        _ => Broken::Connection(error.to_string()),
+        Broken::Connection(error.to_string())
     };
     let uri = address.parse().map_err(|_| Broken::Connection(format!("{address} is not an address")))?;
     let request = ClientRequestBuilder::new(uri).with_header("Authorization", format!("Bearer {token}"));

@@ -171,7 +171,7 @@ async fn bad_input_is_refused_with_a_code_and_a_fix_and_changes_nothing() -> Res
 fn bad_files() -> Vec<(&'static str, String)> {
     vec![
         ("colour", format!("{CONFIG}colour: red\n")),
-        ("line 2", CONFIG.replace("source: { vault: from-kv }", "source: [")),
+        ("line", CONFIG.replace("source: { vault: from-kv }", "source: [")),
         ("rule", CONFIG.replace("rule: { kind: all }\n", "")),
     ]
 }

@@ -43,7 +43,7 @@ impl Call {
     }
 
     pub(super) fn options(&self) -> ClientMethodOptions<'static> {
-        ClientMethodOptions { context: self.context.clone(), ..Default::default() }
+        ClientMethodOptions { context: self.context.clone() }
     }
 
     /// Whether the request was handed to the network.

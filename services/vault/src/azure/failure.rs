@@ -42,6 +42,7 @@ pub(super) fn unreadable(call: &Call, request_id: Option<String>) -> VaultError 
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "the SDK's kinds are an open set; what is not named is transient")]
 pub(super) fn of(call: &Call, error: &azure_core::Error) -> VaultError {
     match error.kind() {
         ErrorKind::HttpResponse { status, raw_response, .. } => match raw_response {

@@ -43,7 +43,10 @@ pub(super) fn credential(
     }
     let members = match identity.kind {
         IdentityKind::Chain => chain(identity, &options),
-        single => vec![member(single, identity, &options)?],
+        IdentityKind::WorkloadIdentity
+        | IdentityKind::ManagedIdentity
+        | IdentityKind::ClientSecret
+        | IdentityKind::AzureCli => vec![member(identity.kind, identity, &options)?],
     };
     if members.is_empty() {
         return Err(SettingsError::value("kind", "no identity was found: set one, or give client_id and a secret"));
@@ -75,11 +78,7 @@ fn member(
         }
         IdentityKind::ManagedIdentity => {
             let user_assigned_id = identity.client_id.clone().map(UserAssignedId::ClientId);
-            let managed = ManagedIdentityCredentialOptions {
-                user_assigned_id,
-                client_options: options.clone(),
-                ..Default::default()
-            };
+            let managed = ManagedIdentityCredentialOptions { user_assigned_id, client_options: options.clone() };
             ManagedIdentityCredential::new(Some(managed)).map_err(refused("kind"))?
         }
         IdentityKind::ClientSecret => {
@@ -91,7 +90,7 @@ fn member(
                 .client_id
                 .clone()
                 .ok_or_else(|| SettingsError::value("client_id", "is needed for client_secret"))?;
-            let secret = ClientSecretCredentialOptions { client_options: options.clone(), ..Default::default() };
+            let secret = ClientSecretCredentialOptions { client_options: options.clone() };
             ClientSecretCredential::new(tenant, client, client_secret(identity)?, Some(secret))
                 .map_err(refused("tenant"))?
         }

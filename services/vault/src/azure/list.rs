@@ -134,11 +134,7 @@ impl AzureVault {
     /// Goes on only where the vault itself is: a continuation is followed with the token.
     fn paging(&self, call: &Call, continuation: Option<String>) -> Result<PagerOptions<'static>, VaultError> {
         let continuation = continuation.map(|link| self.own_link(call, &link)).transpose()?;
-        Ok(PagerOptions {
-            context: call.context(),
-            continuation: continuation.map(PagerContinuation::Link),
-            ..Default::default()
-        })
+        Ok(PagerOptions { context: call.context(), continuation: continuation.map(PagerContinuation::Link) })
     }
 
     fn own_link(&self, call: &Call, link: &str) -> Result<Url, VaultError> {

@@ -12,9 +12,6 @@ mod steps;
 mod unresolved;
 mod work;
 
-#[cfg(test)]
-mod tests;
-
 use domain::{lifecycle, timing::WRITE_MAY_BEGIN_WITHIN};
 use proto_msgs::{CorrelationId, Envelope, ItemType, MessageId, record::UnresolvedAttempt, worker::SyncRecord};
 use vault::WriteGate;

@@ -87,17 +87,15 @@ async fn look(work: &mut Work<'_>, source: &SecretValue) -> Result<Seen, Halt> {
                 value: Some(answer.value.value),
             })
         }
-        Err(error) => match error.kind {
-            VaultErrorKind::NotFound => Ok(Seen { look: Look::Absent, value: None }),
-            VaultErrorKind::Disabled => Ok(Seen { look: Look::Unreadable, value: None }),
-            // Whoever may not read may still see what is there.
-            VaultErrorKind::Forbidden => {
-                let versions = vault.versions(work.kind(), &work.name(), work.correlation).await;
-                let is_absent = work.listed(versions)?.value.is_empty();
-                Ok(Seen { look: if is_absent { Look::Absent } else { Look::Unreadable }, value: None })
-            }
-            _ => Err(error.into()),
-        },
+        Err(error) if error.kind == VaultErrorKind::NotFound => Ok(Seen { look: Look::Absent, value: None }),
+        Err(error) if error.kind == VaultErrorKind::Disabled => Ok(Seen { look: Look::Unreadable, value: None }),
+        // Whoever may not read may still see what is there.
+        Err(error) if error.kind == VaultErrorKind::Forbidden => {
+            let versions = vault.versions(work.kind(), &work.name(), work.correlation).await;
+            let is_absent = work.listed(versions)?.value.is_empty();
+            Ok(Seen { look: if is_absent { Look::Absent } else { Look::Unreadable }, value: None })
+        }
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -40,7 +40,7 @@ pub(super) async fn settle(
         Decision::Nothing(_) => {
             Ok(Settled::Done(Done { outcome: OutcomeKind::Settled, how: Arrival::Written, target: state.clone() }))
         }
-        decision => {
+        decision @ (Decision::Write | Decision::Update | Decision::Block { .. }) => {
             // The target is ours from here on, whatever becomes of the next write.
             work.record.baseline = Some(written);
             own_intent(work).await?;

@@ -1,2 +1,0 @@
-//! Twin.
-pub struct MemoryBroker;
