@@ -4,6 +4,8 @@
 //! it was written from; and what is written today must be the newest of them, byte for byte, so that a change of format
 //! cannot happen by accident. With `KEYFERRY_WRITE_GOLDEN=1` a file that is missing is written; one that exists never is.
 
+#![expect(clippy::unwrap_used, reason = "everything here runs in a test, helpers too")]
+
 use std::{collections::BTreeSet, fmt::Debug, fs, path::PathBuf, time::Duration};
 
 use proto_msgs::{
