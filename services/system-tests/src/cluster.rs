@@ -16,7 +16,7 @@ use crate::{
     azure::AzureReader,
     emulator::EmulatorAdmin,
     estate::{CLIENT_ID, CLIENT_SECRET, EstateBuilder, TENANT},
-    ports,
+    nats, ports,
     process::Process,
     tools::Tools,
     wait::until,
@@ -69,7 +69,7 @@ impl ClusterBuilder {
         let (tools, folder) = (Tools::find()?, tempfile::tempdir()?);
         let ports = ports::free(4)?;
         let settings = Settings::write(folder.path(), &self, ports[0], ports[1])?;
-        let nats = start_nats(&tools, folder.path(), ports[0]).await?;
+        let nats = nats::start(&tools, folder.path(), ports[0]).await?;
         let emulator = start_emulator(&tools, folder.path(), &self, ports[1], ports[2]).await?;
         run(keyferry(&tools, &["nats", "provision"]).arg("--settings").arg(&settings.file))?;
         let token = run(keyferry(&tools, &["token", "create", "--name", "test", "--role", "admin"])
@@ -262,21 +262,6 @@ fn start_role(
         command.arg("--listen").arg(format!("127.0.0.1:{port}"));
     }
     Process::start(name, command, folder)
-}
-
-async fn start_nats(tools: &Tools, folder: &Path, port: u16) -> Result<Process> {
-    let store = folder.join("nats");
-    let config = folder.join("nats.conf");
-    let text = format!("listen: 127.0.0.1:{port}\njetstream {{ store_dir: {store:?}, sync_interval: always }}\n");
-    fs::write(&config, text)?;
-    let mut command = Command::new(&tools.nats_server);
-    command.arg("-c").arg(&config);
-    let process = Process::start("nats", command, folder)?;
-    until("nats-server to listen", START_LIMIT, || async {
-        Ok(tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.ok())
-    })
-    .await?;
-    Ok(process)
 }
 
 async fn start_emulator(

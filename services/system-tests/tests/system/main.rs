@@ -2,9 +2,11 @@
 //!
 //! One test binary, so that linking happens once. Tests are independent: each has a cluster and ports of its own.
 
+mod azure_sdk;
 mod bad_input;
 mod demo;
 mod fixtures;
 mod frozen_worker;
 mod killed_worker;
 mod steady;
+mod streams;

@@ -107,7 +107,8 @@ impl Bundle {
             enabled: self.attributes.enabled.unwrap_or(true),
             not_before: self.attributes.nbf.map(Timestamp::from_unix_seconds),
             expires: self.attributes.exp.map(Timestamp::from_unix_seconds),
-            content_type: self.content_type.clone().filter(|text| !text.is_empty()),
+            // A certificate's is its policy's, and its listing has none: both must look alike.
+            content_type: self.content_type.clone().filter(|text| !text.is_empty() && self.x5t.is_none()),
             tags: self.tags.clone().unwrap_or_default(),
         }
     }
