@@ -46,7 +46,7 @@ async fn the_demo_estate_is_replicated_and_read_back() -> Result<()> {
     until("the emulator to listen", LIMIT, || async { Ok(process.output().contains("\"listening\"").then_some(())) })
         .await?;
     let script = workspace().join("services/system-tests/python/read_back.py");
-    let output = Command::new(&tools.python)
+    let output = Command::new(Tools::python()?)
         .arg(script)
         .args([
             &emulator.to_string(),
