@@ -12,6 +12,9 @@ use proto_msgs::{
 };
 use runtime::BootTime;
 
+/// Without one's own beat for this long, nobody else's silence means anything: one beat may be late, not two.
+const DEAF_AFTER: Duration = timing::HEARTBEAT_EVERY.saturating_mul(2);
+
 /// What was last heard of every member. Shared by the actors of this process, which all live on one thread.
 #[derive(Clone)]
 pub(crate) struct Fleet(Rc<RefCell<State>>);
@@ -26,8 +29,9 @@ struct State {
 struct Heard {
     heartbeat: Heartbeat,
     at: BootTime,
-    /// Attempts handed to it since its last beat.
-    handed: u32,
+    /// Attempts it can still take: what its last beat said, less what was handed to it and more what ended since. A
+    /// beat and an outcome may cross; a worker that is full says so.
+    room: u32,
 }
 
 impl Fleet {
@@ -40,7 +44,7 @@ impl Fleet {
         if heartbeat.member == state.own {
             state.own_heard = now;
         }
-        state.members.insert(heartbeat.member.clone(), Heard { heartbeat, at: now, handed: 0 });
+        state.members.insert(heartbeat.member.clone(), Heard { room: heartbeat.room, heartbeat, at: now });
     }
 
     /// Forgets who has been silent; called by the loop every second. Nobody is, while this member itself was away.
@@ -48,7 +52,7 @@ impl Fleet {
         let mut state = self.0.borrow_mut();
         let late = (now - state.last_look).saturating_sub(timing::HEARTBEAT_EVERY);
         state.last_look = now;
-        let is_deaf = now - state.own_heard > timing::SILENT_AFTER || late > timing::OWN_LATENESS_MAX;
+        let is_deaf = now - state.own_heard > DEAF_AFTER || late > timing::OWN_LATENESS_MAX;
         if is_deaf {
             // What was missed meanwhile is nobody's silence.
             state.members.values_mut().for_each(|heard| heard.at = now);
@@ -75,28 +79,28 @@ impl Fleet {
     /// Places a record: on its shard's own worker if that has room, else on the next in line.
     pub(crate) fn place(&self, shard: Shard) -> Option<MemberId> {
         let mut state = self.0.borrow_mut();
-        let with_room = state.members.values().filter(|heard| {
-            let beat = &heard.heartbeat;
-            beat.role == Role::Worker && !beat.draining && beat.room > heard.handed
-        });
+        let with_room = state
+            .members
+            .values()
+            .filter(|heard| heard.heartbeat.role == Role::Worker && !heard.heartbeat.draining && heard.room > 0);
         let chosen = placement::owner(u64::from(shard.0), with_room.map(|heard| &heard.heartbeat.member))?.clone();
         if let Some(heard) = state.members.get_mut(&chosen) {
-            heard.handed += 1;
+            heard.room -= 1;
         }
         Some(chosen)
     }
 
-    /// A worker said that it is full, or leaves: nothing more goes there until its next beat.
+    /// A worker said that it is full, or leaves: nothing more goes there until an attempt ends or it beats again.
     pub(crate) fn is_full(&self, worker: &MemberId) {
         if let Some(heard) = self.0.borrow_mut().members.get_mut(worker) {
-            heard.handed = heard.heartbeat.room;
+            heard.room = 0;
         }
     }
 
     /// An attempt there came to an end.
     pub(crate) fn gave_back(&self, worker: &MemberId) {
         if let Some(heard) = self.0.borrow_mut().members.get_mut(worker) {
-            heard.handed = heard.handed.saturating_sub(1);
+            heard.room = heard.room.saturating_add(1);
         }
     }
 
