@@ -193,6 +193,21 @@ impl RequestCode {
         }
     }
 
+    /// Who can mend it.
+    pub fn recoverability(self) -> Recoverability {
+        match self {
+            Self::RateLimited | Self::Busy | Self::Unavailable => Recoverability::Auto,
+            Self::Forbidden | Self::Unauthenticated | Self::NotValidated => Recoverability::Operator,
+            Self::InvalidInput
+            | Self::NotFound
+            | Self::AlreadyExists
+            | Self::RevisionMismatch
+            | Self::StaleView
+            | Self::PlanChanged => Recoverability::User,
+            Self::Internal => Recoverability::Manual,
+        }
+    }
+
     /// What the command line exits with; 0 is success, 1 an error without a code, 2 records that failed.
     pub fn exit_code(self) -> u8 {
         match self {
@@ -237,6 +252,7 @@ pub struct Problem {
     pub title: String,
     pub status: u16,
     pub code: RequestCode,
+    pub recoverability: Recoverability,
     /// What was wrong with this request.
     pub detail: String,
     /// What to do about it.
@@ -255,6 +271,7 @@ impl Problem {
             kind: format!("/docs/errors#{code}"),
             title: code.title().to_owned(),
             status: code.http_status(),
+            recoverability: code.recoverability(),
             code,
             detail: detail.into(),
             fix: fix.into(),
