@@ -39,7 +39,10 @@ def pem(key, *certificates):
 
 
 def imported(content_type, exportable=True):
-    return CertificatePolicy(WellKnownIssuerNames.unknown, exportable=exportable, content_type=content_type)
+    # Without a key type, the client sends no key properties at all, and `exportable=False` is lost with them.
+    return CertificatePolicy(
+        WellKnownIssuerNames.unknown, exportable=exportable, key_type="EC", key_curve_name="P-256", content_type=content_type
+    )
 
 
 def thumbprint(certificate):
