@@ -49,7 +49,6 @@ messages! {
     crate::config::Config => "config",
     crate::worker::SyncRecord => "sync_record",
     crate::worker::SyncAnswer => "sync_answer",
-    crate::worker::OutcomeRefused => "outcome_refused",
     crate::worker::InventoryRequest => "inventory_request",
     crate::worker::InventoryAnswer => "inventory_answer",
     crate::worker::ResolveVault => "resolve_vault",

@@ -1,8 +1,8 @@
 //! A record: one matched item of one config, with everything that is known of it.
 //!
 //! Every message on a record's subject is a whole [`Record`]. The newest is the state, the ones before are the history;
-//! nothing has to be folded. An intent without outcome ([`Record::unresolved`]) is carried forward by whoever appends,
-//! until a read of the target settles it.
+//! nothing has to be folded. An intent without outcome ([`Record::unresolved`]) and an outcome that came too late
+//! ([`Record::late`]) are carried forward by whoever appends, until a read of the target settles them.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +11,7 @@ use crate::{
     ids::{Epoch, MemberId, MessageId, RecordId, Revision, RunId, Sequence, VersionId},
     status::Status,
     timestamp::Timestamp,
-    vault::{CallCounts, Detail, SideState},
+    vault::{CallCounts, Detail, Side, SideState},
 };
 
 /// The whole state of one record.
@@ -39,6 +39,13 @@ pub struct Record {
     pub next_attempt: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unresolved: Option<UnresolvedAttempt>,
+    /// Attempts that may have written after others had gone on with the record: the target is compared with what they
+    /// were about to write.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub late: Vec<UnresolvedAttempt>,
+    /// Somebody asked for it: the next attempt reads both ends, whatever the baseline says. Stays until one did.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub thorough: bool,
     /// The last attempt that came to an end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_attempt: Option<AttemptReport>,
@@ -67,6 +74,8 @@ impl Record {
             attempt: 0,
             next_attempt: None,
             unresolved: None,
+            late: Vec::new(),
+            thorough: false,
             last_attempt: None,
             run: None,
             revision: Revision(0),
@@ -147,6 +156,12 @@ pub struct AttemptReport {
     /// Of the last call, whichever way it went.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub azure_request_id: Option<String>,
+    /// The end whose vault asked to be left alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub throttled: Option<Side>,
+    /// For how long, in milliseconds, if it said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_ms: Option<u64>,
 }
 
 /// What an attempt did.

@@ -33,6 +33,17 @@ pub struct Run {
     /// How often it was taken over by another owner.
     #[serde(default)]
     pub resumed: u32,
+    /// Asked for while this one was open: all of that is one more run behind it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<NextRun>,
+}
+
+/// A run that was promised and has not begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NextRun {
+    pub id: RunId,
+    pub correlation_id: CorrelationId,
+    pub trigger: Trigger,
 }
 
 impl Run {

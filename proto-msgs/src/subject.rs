@@ -242,11 +242,6 @@ impl Subjects {
         format!("{}.config.{config}.command", self.prefix)
     }
 
-    /// Where workers report outcomes that were refused.
-    pub fn config_refused(&self, config: &ConfigId) -> String {
-        format!("{}.config.{config}.refused", self.prefix)
-    }
-
     pub fn heartbeat(&self, role: Role, member: &MemberId) -> String {
         format!("{}.heartbeat.{}.{member}", self.prefix, role.as_str())
     }

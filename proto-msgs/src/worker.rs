@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     config::{Behaviour, VaultRef},
-    ids::{ConfigId, Epoch, ItemType, MemberId, RecordId, Revision, Sequence, Slot, VersionId},
+    ids::{ConfigId, Epoch, ItemType, MemberId, Revision, Sequence, Slot},
     record::Record,
     timestamp::Timestamp,
     vault::{CallFailure, DeletedMeta, ItemMeta, Side, VaultIdentity},
@@ -32,6 +32,9 @@ pub struct SyncRecord {
     /// The source item as the plan saw it listed, if it did: names the version about to be written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub listed: Option<ItemMeta>,
+    /// When it was listed, by the server's own clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listed_at: Option<Timestamp>,
 }
 
 /// Answered at once; the outcome goes to the log.
@@ -50,20 +53,6 @@ pub enum SyncAnswer {
         epoch: Epoch,
         revision: Revision,
     },
-}
-
-/// Tells the coordinator that an outcome could not be appended: somebody else went on with the record while this
-/// worker may have written to the target.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OutcomeRefused {
-    pub record: RecordId,
-    pub worker: MemberId,
-    pub epoch: Epoch,
-    /// Sequence of this worker's intent.
-    pub intent: Sequence,
-    /// Whether a write may have reached the target.
-    pub may_have_written: bool,
-    pub target_version: Option<VersionId>,
 }
 
 /// Asks for one page of a vault's listing. Served by any worker.
@@ -170,4 +159,11 @@ pub struct SlotLease {
     pub owner: MemberId,
     /// None in the message that takes the slot over: its own sequence is the epoch.
     pub epoch: Option<Epoch>,
+    /// How often it was renewed: a slot that was just taken stays where it is for a while.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub renewals: u32,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }

@@ -15,11 +15,11 @@ use proto_msgs::{
     api::{ApiRole, ApiToken, CommandReply, ConfigCommand, ConfigQuery, ConfigReply, NameReservation, RecordFilter},
     config::{Change, DiscoveredVault, TargetType},
     record::{Arrival, AttemptReport, Baseline, Leave, OutcomeKind, UnresolvedAttempt},
-    run::{Phase, Run, RunCounts, RunEnd, Trigger},
+    run::{NextRun, Phase, Run, RunCounts, RunEnd, Trigger},
     vault::{Attributes, CallCounts, CallFailure, DeletedMeta, Detail, ItemMeta, Side, SideState, VaultIdentity},
     worker::{
-        Heartbeat, InventoryAnswer, InventoryPage, InventoryRequest, Listing, OutcomeRefused, ResolveAnswer,
-        ResolveFailure, ResolveVault, Role, SlotLease, SyncAnswer, SyncRecord,
+        Heartbeat, InventoryAnswer, InventoryPage, InventoryRequest, Listing, ResolveAnswer, ResolveFailure,
+        ResolveVault, Role, SlotLease, SyncAnswer, SyncRecord,
     },
 };
 
@@ -28,11 +28,13 @@ fn every_message_reads_its_golden_bytes_and_writes_the_newest() {
     let mut checked = Checked(BTreeSet::new());
     checked.message("record", record());
     checked.message("record_minimal", Record::new(record_id(), Status::Pending, None));
+    checked.message("record_doubted", doubted());
     checked.message("run", run());
+    checked.message("run_with_next", Run { next: Some(next_run()), ..run() });
     checked.message("config", config());
     checked.message("sync_record", sync_record());
+    checked.message("sync_record_listed", SyncRecord { listed_at: Some(at(9)), ..sync_record() });
     checked.message("sync_answer", SyncAnswer::Stale { epoch: Epoch(7), revision: Revision(3) });
-    checked.message("outcome_refused", outcome_refused());
     checked.message("inventory_request", inventory_request());
     checked.message::<InventoryAnswer>("inventory_answer", Ok(inventory_page()));
     checked.message::<InventoryAnswer>("inventory_answer_failed", Err(failure()));
@@ -40,7 +42,8 @@ fn every_message_reads_its_golden_bytes_and_writes_the_newest() {
     checked.message::<ResolveAnswer>("resolve_answer", Ok(vault("prod-eu-kv")));
     checked.message::<ResolveAnswer>("resolve_answer_failed", Err(ResolveFailure::Call { failure: failure() }));
     checked.message("heartbeat", heartbeat());
-    checked.message("slot_lease", SlotLease { slot: Slot(52), owner: member("coordinator-1"), epoch: Some(Epoch(9)) });
+    checked.message("slot_lease", lease());
+    checked.message("slot_lease_renewed", SlotLease { renewals: 3, ..lease() });
     checked.message("config_query", config_query());
     checked.message("config_reply", config_reply());
     checked
@@ -184,6 +187,21 @@ fn unresolved() -> UnresolvedAttempt {
     }
 }
 
+fn report() -> AttemptReport {
+    AttemptReport {
+        worker: member("worker-1"),
+        started: at(4),
+        duration_ms: 61,
+        outcome: OutcomeKind::Unknown,
+        calls: CallCounts { list: 0, get: 2, set: 1 },
+        source_version: Some("0a1b".parse().unwrap()),
+        target_version: None,
+        azure_request_id: Some("8f2c".to_owned()),
+        throttled: None,
+        retry_after_ms: None,
+    }
+}
+
 fn record() -> Record {
     Record {
         status: Status::Retrying,
@@ -215,20 +233,21 @@ fn record() -> Record {
         attempt: 2,
         next_attempt: Some(at(8)),
         unresolved: Some(unresolved()),
-        last_attempt: Some(AttemptReport {
-            worker: member("worker-1"),
-            started: at(4),
-            duration_ms: 61,
-            outcome: OutcomeKind::Unknown,
-            calls: CallCounts { list: 0, get: 2, set: 1 },
-            source_version: Some("0a1b".parse().unwrap()),
-            target_version: None,
-            azure_request_id: Some("8f2c".to_owned()),
-        }),
+        last_attempt: Some(report()),
         run: Some(RunId::from_random(4)),
         revision: Revision(3),
         ..Record::new(record_id(), Status::Retrying, None)
     }
+}
+
+/// A record that is compared again: after a late write, and because somebody asked.
+fn doubted() -> Record {
+    let report = AttemptReport { throttled: Some(Side::Target), retry_after_ms: Some(7_000), ..report() };
+    Record { late: vec![unresolved()], thorough: true, last_attempt: Some(report), ..record() }
+}
+
+fn next_run() -> NextRun {
+    NextRun { id: RunId::from_random(5), correlation_id: correlation(), trigger: Trigger::Manual }
 }
 
 fn run() -> Run {
@@ -256,6 +275,7 @@ fn run() -> Run {
             complete: true,
         },
         resumed: 1,
+        next: None,
     }
 }
 
@@ -297,6 +317,10 @@ fn item() -> ItemMeta {
     }
 }
 
+fn lease() -> SlotLease {
+    SlotLease { slot: Slot(52), owner: member("coordinator-1"), epoch: Some(Epoch(9)), renewals: 0 }
+}
+
 fn sync_record() -> SyncRecord {
     SyncRecord {
         record: record(),
@@ -309,17 +333,7 @@ fn sync_record() -> SyncRecord {
         target: vault("prod-ne-kv"),
         behaviour: Behaviour { overwrite_on_conflict: true, ..Behaviour::default() },
         listed: Some(item()),
-    }
-}
-
-fn outcome_refused() -> OutcomeRefused {
-    OutcomeRefused {
-        record: record_id(),
-        worker: member("worker-1"),
-        epoch: Epoch(7),
-        intent: Sequence(12),
-        may_have_written: true,
-        target_version: Some("2c3d".parse().unwrap()),
+        listed_at: None,
     }
 }
 

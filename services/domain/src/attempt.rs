@@ -20,6 +20,10 @@ pub enum Look {
         /// Value, thumbprint or key version equal to the source's newest.
         same_content: bool,
     },
+    /// An item is there and switched off: its attributes are known, its content cannot be read.
+    Disabled {
+        state: SideState,
+    },
     /// An item is there, and this identity may not read its content.
     Unreadable,
     /// A plain secret or key where a certificate is due, or the other way round.
@@ -59,6 +63,7 @@ pub fn first_write(
         Look::Absent => return Decision::Write,
         Look::NameTaken => return name_taken(kind),
         Look::Unreadable => None,
+        Look::Disabled { state } => Some(state),
         Look::Present { state, same_content } => {
             if *same_content && attributes_equal(kind, &source.attributes, &state.attributes) {
                 return Decision::Nothing(Arrival::Adopted);
@@ -95,14 +100,23 @@ pub fn thorough_write(kind: ItemType, source: &SideState, look: &Look, baseline:
         Look::Absent => Decision::Write,
         Look::NameTaken => name_taken(kind),
         Look::Unreadable => later_write(kind, source, baseline),
-        Look::Present { same_content: false, .. } => new_version(kind),
-        Look::Present { state, same_content: true } => {
-            if attributes_equal(kind, &source.attributes, &state.attributes) {
-                return Decision::Nothing(baseline.how);
+        // Its content is the one that was left there, as long as its version is.
+        Look::Disabled { state } if state.version == baseline.target.version => {
+            if is_new_version(kind, source, &baseline.source) {
+                return new_version(kind);
             }
-            attributes_changed(kind, &state.attributes, &source.attributes)
+            same_content(kind, source, state, baseline)
         }
+        Look::Disabled { .. } | Look::Present { same_content: false, .. } => new_version(kind),
+        Look::Present { state, same_content: true } => same_content(kind, source, state, baseline),
     }
+}
+
+fn same_content(kind: ItemType, source: &SideState, target: &SideState, baseline: &Baseline) -> Decision {
+    if attributes_equal(kind, &source.attributes, &target.attributes) {
+        return Decision::Nothing(baseline.how);
+    }
+    attributes_changed(kind, &target.attributes, &source.attributes)
 }
 
 /// What became of a write whose answer never came, once the target was read.
@@ -121,12 +135,12 @@ pub fn resolve(look: &Look, baseline: Option<&Baseline>, matches_attempt: bool) 
     match look {
         Look::Absent => Resolved::NotWritten,
         Look::Present { .. } if matches_attempt => Resolved::Written,
-        Look::Present { state, .. }
+        Look::Present { state, .. } | Look::Disabled { state }
             if baseline.is_some_and(|b| b.target.version.is_some() && b.target.version == state.version) =>
         {
             Resolved::NotWritten
         }
-        Look::Present { .. } | Look::Unreadable | Look::NameTaken => Resolved::Foreign,
+        Look::Present { .. } | Look::Disabled { .. } | Look::Unreadable | Look::NameTaken => Resolved::Foreign,
     }
 }
 
@@ -279,6 +293,21 @@ mod tests {
         assert_eq!(resolve(&present(true), Some(&before), true), Resolved::Written);
         assert_eq!(resolve(&present(false), Some(&before), false), Resolved::Foreign);
         assert_eq!(resolve(&present(false), None, false), Resolved::Foreign);
+    }
+
+    #[test]
+    fn a_target_that_was_switched_off_is_switched_on_again_where_the_source_is_on() {
+        let before = baseline(side("s1", 1), 10);
+        let mut state = before.target.clone();
+        state.attributes.enabled = false;
+        let off = Look::Disabled { state: state.clone() };
+        assert_eq!(thorough_write(ItemType::Secrets, &side("s1", 1), &off, &before), Decision::Update);
+        assert_eq!(thorough_write(ItemType::Secrets, &side("s2", 2), &off, &before), Decision::Write);
+        assert_eq!(resolve(&off, Some(&before), false), Resolved::NotWritten);
+        state.version = Some("t7".parse().unwrap());
+        let foreign = Look::Disabled { state };
+        assert_eq!(thorough_write(ItemType::Secrets, &side("s1", 1), &foreign, &before), Decision::Write);
+        assert_eq!(resolve(&foreign, Some(&before), false), Resolved::Foreign);
     }
 
     #[test]

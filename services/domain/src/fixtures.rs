@@ -117,6 +117,8 @@ pub fn report(outcome: OutcomeKind) -> AttemptReport {
         source_version: None,
         target_version: None,
         azure_request_id: None,
+        throttled: None,
+        retry_after_ms: None,
     }
 }
 

@@ -14,10 +14,16 @@ use proto_msgs::{
 /// What the listings of one vault showed.
 #[derive(Debug, Clone, Default)]
 pub struct Inventory {
-    live: BTreeMap<RecordKey, ItemMeta>,
+    live: BTreeMap<RecordKey, Listed>,
     deleted: BTreeMap<RecordKey, DeletedMeta>,
     complete: BTreeSet<(ItemType, Listing)>,
-    read_at: Option<Timestamp>,
+}
+
+/// A live item, and when its page was read, by the server's clock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    pub item: ItemMeta,
+    pub at: Timestamp,
 }
 
 impl Inventory {
@@ -28,12 +34,11 @@ impl Inventory {
     /// Takes a page in. Pages may arrive twice.
     pub fn add(&mut self, kind: ItemType, page: InventoryPage) {
         for item in page.live {
-            self.live.insert(RecordKey { kind, name: item.name.clone() }, item);
+            self.live.insert(RecordKey { kind, name: item.name.clone() }, Listed { item, at: page.read_at });
         }
         for deleted in page.deleted {
             self.deleted.insert(RecordKey { kind, name: deleted.item.name.clone() }, deleted);
         }
-        self.read_at = self.read_at.max(Some(page.read_at));
     }
 
     /// The last page of a listing arrived.
@@ -45,7 +50,7 @@ impl Inventory {
         self.complete.contains(&(kind, listing))
     }
 
-    pub fn live(&self, key: &RecordKey) -> Option<&ItemMeta> {
+    pub fn live(&self, key: &RecordKey) -> Option<&Listed> {
         self.live.get(key)
     }
 
@@ -53,7 +58,7 @@ impl Inventory {
         self.deleted.get(key)
     }
 
-    pub fn live_items(&self) -> impl Iterator<Item = (&RecordKey, &ItemMeta)> {
+    pub fn live_items(&self) -> impl Iterator<Item = (&RecordKey, &Listed)> {
         self.live.iter()
     }
 

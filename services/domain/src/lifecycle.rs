@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use proto_msgs::{
     ErrorCode, MessageId, Record, Recoverability, Revision, RunId, Status, Timestamp, VersionId,
-    record::{AttemptReport, Baseline, UnresolvedAttempt},
+    record::{AttemptReport, Baseline, OutcomeKind, UnresolvedAttempt},
     vault::{CallFailure, Detail, SideState},
 };
 
-use crate::backoff;
+use crate::{backoff, timing::ATTEMPT_MARGIN};
 
 /// An attempt that came to an end without success.
 #[derive(Debug, Clone)]
@@ -35,9 +35,41 @@ pub enum Trace {
     MayHaveWritten { source_version: Option<VersionId>, x5t: Option<String> },
 }
 
+/// Late attempts that a record names at most; with more, it is compared as a whole anyway.
+const LATE_MAX: usize = 4;
+
 /// Will be synced in this run.
 pub fn pending(record: Record, run: Option<RunId>, revision: Revision) -> Record {
-    Record { status: Status::Pending, code: None, detail: None, next_attempt: None, run, revision, ..record }
+    Record {
+        status: Status::Pending,
+        code: None,
+        detail: None,
+        attempt: 0,
+        next_attempt: None,
+        run,
+        revision,
+        ..record
+    }
+}
+
+/// Will be synced at once, reading both ends: somebody asked.
+pub fn asked(record: Record, revision: Revision) -> Record {
+    Record { thorough: true, ..pending(record, None, revision) }
+}
+
+/// As it is, with an attempt that may have written after others had gone on.
+pub fn doubted(mut record: Record, late: UnresolvedAttempt) -> Record {
+    let is_known = record.late.iter().any(|known| known.operation == late.operation);
+    if !is_known && record.late.len() < LATE_MAX {
+        record.late.push(late);
+    }
+    Record { thorough: true, ..record }
+}
+
+/// Whether a record that looks settled has to be compared once more.
+pub fn is_doubtful(record: &Record) -> bool {
+    let is_in_use = matches!(record.status, Status::Active | Status::Drifted);
+    is_in_use && (record.thorough || !record.late.is_empty())
 }
 
 /// Not attempted, for a reason found without a call.
@@ -54,10 +86,12 @@ pub fn blocked(
     Record { status, code: Some(code), detail, source_seen, attempt: 0, next_attempt: None, run, revision, ..record }
 }
 
-/// Being attempted. An older intent that is not settled stays: this attempt settles it before it writes.
+/// Being attempted. An older intent that is not settled stays: this attempt settles it before it writes. One that never
+/// came to an end counts as an attempt that failed.
 pub fn intent(record: Record, attempt: UnresolvedAttempt, run: Option<RunId>, revision: Revision) -> Record {
     let unresolved = Some(record.unresolved.unwrap_or(attempt));
     Record {
+        attempt: record.attempt.saturating_add(u32::from(record.status == Status::Syncing)),
         status: Status::Syncing,
         code: None,
         detail: None,
@@ -69,9 +103,22 @@ pub fn intent(record: Record, attempt: UnresolvedAttempt, run: Option<RunId>, re
     }
 }
 
-/// Being attempted, after a read of the target settled the older intent.
+/// Being attempted, after a read of the target settled the older intents.
 pub fn settled(record: Record, attempt: UnresolvedAttempt) -> Record {
-    Record { unresolved: Some(attempt), ..record }
+    Record { unresolved: Some(attempt), late: Vec::new(), ..record }
+}
+
+/// Attempted again and again by workers that never came back: nobody tries again by itself.
+pub fn given_up(record: Record, revision: Revision) -> Record {
+    let message = format!("{} attempts in a row never came to an end: look at the workers' logs", record.attempt);
+    Record {
+        status: Status::Failed,
+        code: Some(ErrorCode::TransientNetwork),
+        detail: Some(Detail::new(message)),
+        next_attempt: None,
+        revision,
+        ..record
+    }
 }
 
 /// In sync.
@@ -86,6 +133,8 @@ pub fn succeeded(record: Record, baseline: Baseline, report: AttemptReport) -> R
         attempt: 0,
         next_attempt: None,
         unresolved: None,
+        late: Vec::new(),
+        thorough: false,
         last_attempt: Some(report),
         ..record
     }
@@ -96,8 +145,12 @@ pub fn failed(record: Record, ended: Ended, now: Timestamp, jitter: f64) -> Reco
     let code = ended.failure.code;
     let attempt = record.attempt.saturating_add(1);
     let wait = retry_wait(code, attempt, ended.failure.retry_after_ms.map(Duration::from_millis), jitter);
+    // Azure may finish a write whose answer was lost: it is not looked for before it had time to.
+    let least = if ended.trace == Trace::None { Duration::ZERO } else { ATTEMPT_MARGIN };
+    let wait = wait.map(|wait| wait.max(least));
     let unresolved = still_unresolved(record.unresolved.clone(), &ended);
     Record {
+        thorough: record.thorough && ended.report.outcome != OutcomeKind::Blocked,
         status: if wait.is_some() { Status::Retrying } else { standing(code) },
         code: Some(code),
         detail: Some(ended.failure.detail),
@@ -157,7 +210,7 @@ fn still_unresolved(carried: Option<UnresolvedAttempt>, ended: &Ended) -> Option
 mod tests {
     use super::*;
     use crate::fixtures::{REVISION, at, baseline, record, report, side};
-    use proto_msgs::{Epoch, ItemType, record::OutcomeKind};
+    use proto_msgs::{Epoch, ItemType};
 
     fn own(operation: u128) -> UnresolvedAttempt {
         UnresolvedAttempt {
@@ -229,6 +282,33 @@ mod tests {
         let next = failed(carried.clone(), ended(ErrorCode::Throttled, 2, Trace::None), at(1), 0.5);
         assert_eq!(next.unresolved, Some(own(1)));
         assert_eq!(settled(carried, own(2)).unresolved, Some(own(2)));
+    }
+
+    #[test]
+    fn an_attempt_that_never_ended_counts_as_one_that_failed() {
+        let again = intent(syncing(1), own(2), None, REVISION);
+        assert_eq!(again.attempt, 1);
+        assert_eq!(pending(again.clone(), None, REVISION).attempt, 0);
+        let given_up = given_up(again, REVISION);
+        assert_eq!((given_up.status, given_up.unresolved), (Status::Failed, Some(own(1))));
+    }
+
+    #[test]
+    fn a_late_write_is_remembered_once_until_it_is_settled() {
+        let active = succeeded(syncing(1), baseline(side("s1", 1), 10), report(OutcomeKind::Written));
+        assert!(!is_doubtful(&active));
+        let doubted = doubted(doubted(active, own(7)), own(7));
+        assert!(is_doubtful(&doubted));
+        assert_eq!((doubted.status, doubted.late.clone()), (Status::Active, vec![own(7)]));
+        let again = intent(doubted, own(8), None, REVISION);
+        assert_eq!(settled(again, own(8)).late, Vec::new());
+    }
+
+    #[test]
+    fn a_write_whose_answer_was_lost_is_not_looked_for_at_once() {
+        let trace = Trace::MayHaveWritten { source_version: None, x5t: None };
+        let next = failed(syncing(1), ended(ErrorCode::TransientNetwork, 1, trace), at(1), 0.0);
+        assert_eq!(next.next_attempt, Some(at(1).plus(ATTEMPT_MARGIN)));
     }
 
     #[test]

@@ -7,8 +7,8 @@ use std::{collections::VecDeque, time::Duration};
 
 /// Azure counts calls over this long.
 pub const WINDOW: Duration = Duration::from_secs(10);
-/// Azure's limit for creating writes in ten seconds. All of it: a place is held longer than Azure counts it.
-pub const CREATING_WRITES: u32 = 300;
+/// Creating writes in ten seconds: Azure's 300, and two to spare for its clock and ours.
+pub const CREATING_WRITES: u32 = 298;
 /// A quarter of Azure's 4,000: the customer's own programs read there too.
 pub const READS: u32 = 1_000;
 
@@ -23,11 +23,13 @@ pub struct Window {
     in_flight: u32,
     ended: VecDeque<Duration>,
     pace: Pace,
+    /// At most half until then.
+    cautious_until: Option<Duration>,
 }
 
 impl Window {
     pub fn new(capacity: u32) -> Self {
-        Self { capacity, in_flight: 0, ended: VecDeque::new(), pace: Pace::default() }
+        Self { capacity, in_flight: 0, ended: VecDeque::new(), pace: Pace::default(), cautious_until: None }
     }
 
     /// Takes `calls` places at once; false: none was taken.
@@ -45,13 +47,13 @@ impl Window {
     pub fn end(&mut self, permitted: u32, made: u32, now: Duration) {
         self.in_flight = self.in_flight.saturating_sub(permitted);
         if self.capacity != 0 {
-            self.ended.extend(std::iter::repeat_n(now, made as usize));
+            self.ended.extend(std::iter::repeat_n(now, made.min(permitted) as usize));
         }
     }
 
     /// When the next place falls free by itself; none: only the end of a call in flight frees one, or one is free.
     pub fn next_free(&self) -> Option<Duration> {
-        self.ended.front().map(|&ended| ended + WINDOW)
+        [self.ended.front().map(|&ended| ended + WINDOW), self.cautious_until].into_iter().flatten().min()
     }
 
     /// Azure said that it was too much.
@@ -59,17 +61,19 @@ impl Window {
         self.pace.slow_down(now);
     }
 
-    /// Starts at half rate: what the owner before has used is not known.
-    pub fn start_cautiously(&mut self, now: Duration) {
-        self.pace = Pace { share: 0.5, since: now };
+    /// Goes at half rate for one window: what the owner before has used is not known.
+    pub fn go_cautiously(&mut self, now: Duration) {
+        self.cautious_until = Some(now + WINDOW);
     }
 
     fn allowed(&self, now: Duration) -> u32 {
+        let most = if self.cautious_until.is_some_and(|until| now < until) { 0.5 } else { 1.0 };
         // At least one, or nothing would ever show that it is well again.
-        ((f64::from(self.capacity) * self.pace.share(now)) as u32).max(1)
+        ((f64::from(self.capacity) * self.pace.share(now).min(most)) as u32).max(1)
     }
 
     fn expire(&mut self, now: Duration) {
+        self.cautious_until = self.cautious_until.filter(|&until| now < until);
         while self.ended.front().is_some_and(|&ended| ended + WINDOW <= now) {
             self.ended.pop_front();
         }
@@ -210,6 +214,19 @@ mod tests {
         window.throttled(12 * SECOND);
         assert_eq!(free(&mut window, 12 * SECOND), 30);
         assert_eq!(free(&mut window, 60 * SECOND), 100);
+    }
+
+    #[test]
+    fn a_window_taken_over_goes_at_half_rate_until_it_has_passed_once() {
+        let mut window = Window::new(10);
+        window.go_cautiously(SECOND);
+        let take = |window: &mut Window, now| {
+            std::iter::repeat_with(|| window.try_take(1, now)).take_while(|&taken| taken).count()
+        };
+        assert_eq!(take(&mut window, SECOND), 5);
+        assert_eq!(take(&mut window, 10 * SECOND), 0);
+        assert_eq!(window.next_free(), Some(11 * SECOND));
+        assert_eq!(take(&mut window, 11 * SECOND), 5);
     }
 
     #[test]

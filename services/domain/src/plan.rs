@@ -15,7 +15,7 @@ use proto_msgs::{
 use crate::{
     compare::print,
     index::{Index, IndexEntry, Prints},
-    inventory::Inventory,
+    inventory::{Inventory, Listed},
     rule::{Matched, Matcher, RuleError},
     timing::SAME_SECOND_MARGIN,
 };
@@ -41,7 +41,7 @@ pub enum Action {
     /// Append a state that needs no call: `blocked_*`, or `disabled` where the rule no longer matches.
     Block { code: ErrorCode, message: String, source_seen: Option<SideState> },
     /// Append `pending`, then dispatch.
-    Sync { listed: ItemMeta },
+    Sync { listed: Listed },
 }
 
 /// Plans one cycle.
@@ -52,9 +52,9 @@ pub fn plan(config: &Config, index: &Index, source: &Inventory, target: &Invento
         Some(action) if is_news(entry, &action) => plan.steps.push(Step { key: key.clone(), action }),
         Some(_) | None => plan.unchanged += u64::from(entry.is_some()),
     };
-    for (key, item) in source.live_items().filter(|(key, _)| config.spec.item_types.contains(&key.kind)) {
+    for (key, listed) in source.live_items().filter(|(key, _)| config.spec.item_types.contains(&key.kind)) {
         let entry = index.get(key);
-        add(key, entry, planner.live(key, item, entry));
+        add(key, entry, planner.live(key, listed, entry));
     }
     for (key, deleted) in source.deleted_items().filter(|(key, _)| config.spec.item_types.contains(&key.kind)) {
         if source.live(key).is_none() {
@@ -76,7 +76,8 @@ struct Planner<'a> {
 }
 
 impl Planner<'_> {
-    fn live(&self, key: &RecordKey, item: &ItemMeta, entry: Option<&IndexEntry>) -> Option<Action> {
+    fn live(&self, key: &RecordKey, listed: &Listed, entry: Option<&IndexEntry>) -> Option<Action> {
+        let item = &listed.item;
         if is_under_way(entry) {
             return None;
         }
@@ -89,7 +90,7 @@ impl Planner<'_> {
             }
             Matched::Excluded => Some(block(ErrorCode::Excluded, "an exclude takes this item out", Some(item))),
             Matched::Yes if entry.is_some_and(|e| e.code == Some(ErrorCode::OperatorDisabled)) => None,
-            Matched::Yes => self.obstacle(key, item, entry).or_else(|| self.change(key, item, entry)),
+            Matched::Yes => self.obstacle(key, item, entry).or_else(|| self.change(key, listed, entry)),
         }
     }
 
@@ -156,8 +157,8 @@ impl Planner<'_> {
     }
 
     /// Whether the record needs an attempt, by what is listed alone.
-    fn change(&self, key: &RecordKey, item: &ItemMeta, entry: Option<&IndexEntry>) -> Option<Action> {
-        let sync = || Some(Action::Sync { listed: item.clone() });
+    fn change(&self, key: &RecordKey, listed: &Listed, entry: Option<&IndexEntry>) -> Option<Action> {
+        let (item, sync) = (&listed.item, || Some(Action::Sync { listed: listed.clone() }));
         let Some(entry) = entry else { return sync() };
         let is_as_seen = entry.source_seen == Some(print_of_item(item));
         match entry.status {
