@@ -77,12 +77,13 @@ pub struct Condition {
     pub since: Timestamp,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ConditionKind {
     SourceReadable,
     TargetWritable,
     WorkersAvailable,
+    LogReadable,
 }
 
 /// A record as clients see it.

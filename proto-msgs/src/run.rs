@@ -6,10 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     error::ErrorCode,
-    ids::{ConfigId, CorrelationId, Epoch, MemberId, Revision, RunId},
+    ids::{ConfigId, CorrelationId, Epoch, ItemType, MemberId, Revision, RunId},
     status::Status,
     timestamp::Timestamp,
-    vault::CallCounts,
+    vault::{CallCounts, Side},
+    worker::Listing,
 };
 
 /// The whole state of one run.
@@ -30,6 +31,9 @@ pub struct Run {
     pub end: Option<RunEnd>,
     #[serde(default)]
     pub counts: RunCounts,
+    /// Listings that broke off: at most one for each side, type and listing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failures: Vec<ListingFailure>,
     /// How often it was taken over by another owner.
     #[serde(default)]
     pub resumed: u32,
@@ -83,6 +87,16 @@ pub enum RunEnd {
     Failed { code: ErrorCode, message: String },
     Interrupted,
     Cancelled,
+}
+
+/// A listing that broke off: what it does not show means nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListingFailure {
+    pub side: Side,
+    pub kind: ItemType,
+    pub listing: Listing,
+    pub code: ErrorCode,
+    pub message: String,
 }
 
 /// What a run saw and did.

@@ -15,7 +15,7 @@ use proto_msgs::{
     api::{ApiRole, ApiToken, CommandReply, ConfigCommand, ConfigQuery, ConfigReply, NameReservation, RecordFilter},
     config::{Change, DiscoveredVault, TargetType},
     record::{Arrival, AttemptReport, Baseline, Leave, OutcomeKind, UnresolvedAttempt},
-    run::{NextRun, Phase, Run, RunCounts, RunEnd, Trigger},
+    run::{ListingFailure, NextRun, Phase, Run, RunCounts, RunEnd, Trigger},
     vault::{Attributes, CallCounts, CallFailure, DeletedMeta, Detail, ItemMeta, Side, SideState, VaultIdentity},
     worker::{
         Heartbeat, InventoryAnswer, InventoryPage, InventoryRequest, Listing, ResolveAnswer, ResolveFailure,
@@ -30,7 +30,7 @@ fn every_message_reads_its_golden_bytes_and_writes_the_newest() {
     checked.message("record_minimal", Record::new(record_id(), Status::Pending, None));
     checked.message("record_doubted", doubted());
     checked.message("run", run());
-    checked.message("run_with_next", Run { next: Some(next_run()), ..run() });
+    checked.message("run_with_next", Run { next: Some(next_run()), failures: vec![broken_off()], ..run() });
     checked.message("config", config());
     checked.message("sync_record", sync_record());
     checked.message("sync_record_listed", SyncRecord { listed_at: Some(at(9)), ..sync_record() });
@@ -246,6 +246,16 @@ fn doubted() -> Record {
     Record { late: vec![unresolved()], thorough: true, last_attempt: Some(report), ..record() }
 }
 
+fn broken_off() -> ListingFailure {
+    ListingFailure {
+        side: Side::Source,
+        kind: ItemType::Keys,
+        listing: Listing::Deleted,
+        code: ErrorCode::SourceAuthFailed,
+        message: "403 ForbiddenByRbac".to_owned(),
+    }
+}
+
 fn next_run() -> NextRun {
     NextRun { id: RunId::from_random(5), correlation_id: correlation(), trigger: Trigger::Manual }
 }
@@ -274,6 +284,7 @@ fn run() -> Run {
             by_code: [(ErrorCode::SourceAuthFailed, 1)].into(),
             complete: true,
         },
+        failures: Vec::new(),
         resumed: 1,
         next: None,
     }

@@ -7,7 +7,7 @@ use std::{cell::RefCell, collections::BTreeMap, rc::Rc, time::Duration};
 
 use domain::{placement, timing};
 use proto_msgs::{
-    MemberId, Shard,
+    MemberId, Shard, Slot,
     worker::{Heartbeat, Role},
 };
 use runtime::BootTime;
@@ -74,6 +74,13 @@ impl Fleet {
             all.push(state.own.clone());
         }
         all
+    }
+
+    /// Whether another member that lives says that it owns this slot.
+    pub(crate) fn is_owned(&self, slot: Slot) -> bool {
+        let state = self.0.borrow();
+        let others = state.members.values().filter(|heard| heard.heartbeat.member != state.own);
+        others.into_iter().any(|heard| heard.heartbeat.slots.contains(&slot))
     }
 
     /// Places a record: on its shard's own worker if that has room, else on the next in line.

@@ -8,9 +8,11 @@
 mod config_actor;
 mod error;
 mod fleet;
+mod membership;
 mod service;
 mod settings;
 mod slots;
+mod tenure;
 mod vault_actor;
 
 use broker::Broker;

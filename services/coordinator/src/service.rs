@@ -1,4 +1,4 @@
-//! The coordinator's loop: heartbeats, leases, configs, and the actors that follow from them.
+//! The coordinator's loop: configs, and the actors that follow from them.
 //!
 //! Level-triggered: each look compares the configs there are with the slots that are held and the actors that run, and
 //! mends the difference. What the live feed says only brings a look forward.
@@ -8,14 +8,9 @@ use std::{
     time::Duration,
 };
 
-use broker::{Entry, Incoming, LiveEntry};
-use domain::timing::HEARTBEAT_EVERY;
+use broker::{Entry, LiveEntry, LogError};
 use futures::{StreamExt, stream::BoxStream};
-use proto_msgs::{
-    Config, ConfigId, Epoch, Revision, Slot, Timestamp, hash,
-    vault::VaultIdentity,
-    worker::{Heartbeat, Role},
-};
+use proto_msgs::{Config, ConfigId, Epoch, Revision, Slot, hash, vault::VaultIdentity};
 use runtime::{BootTime, Shutdown};
 use tokio::{
     task::JoinSet,
@@ -25,8 +20,9 @@ use tokio::{
 use crate::{
     CoordinatorError, CoordinatorParts, CoordinatorSettings,
     config_actor::{ConfigHandle, ConfigParts, Loaded, load},
-    fleet::{Fleet, LOOK_EVERY},
-    slots::{Held, Slots},
+    fleet::LOOK_EVERY,
+    membership::Membership,
+    tenure::Tenure,
     vault_actor::VaultHandle,
 };
 
@@ -34,6 +30,8 @@ use crate::{
 const LIST_EVERY: Duration = Duration::from_secs(10);
 /// Configs loaded at once: each reads its records.
 const LOADS_AT_ONCE: usize = 4;
+/// A config that could not be loaded is tried again after this.
+const LOAD_AGAIN: Duration = Duration::from_secs(5);
 /// Actors that may stop by themselves within [`RESTART_WINDOW`]; beyond it the process is unwell and ends.
 const RESTARTS_MAX: usize = 20;
 const RESTART_WINDOW: Duration = Duration::from_secs(60);
@@ -41,28 +39,32 @@ const RESTART_WINDOW: Duration = Duration::from_secs(60);
 /// A config's actor, and what it was started under.
 struct Running {
     handle: ConfigHandle,
+    slot: Slot,
     epoch: Epoch,
     revision: Revision,
+    vaults: [String; 2],
 }
 
 type LoadResult = (ConfigId, Epoch, Result<Loaded, CoordinatorError>);
+type Listing = Result<Vec<Entry<Config>>, LogError>;
+type Changes = BoxStream<'static, LiveEntry<Config>>;
 
 struct Service {
     settings: CoordinatorSettings,
     parts: CoordinatorParts,
-    fleet: Fleet,
-    slots: Slots,
+    membership: Membership,
     configs: BTreeMap<ConfigId, Entry<Config>>,
     listed_at: Option<BootTime>,
+    listing: JoinSet<Listing>,
     running: BTreeMap<ConfigId, Running>,
     loading: BTreeSet<ConfigId>,
     loads: JoinSet<LoadResult>,
+    /// Configs whose load failed, and when they are tried again.
+    failed: BTreeMap<ConfigId, BootTime>,
     /// One budget per vault, whichever configs use it.
     vaults: BTreeMap<String, VaultHandle>,
     /// When actors stopped by themselves.
     stopped: VecDeque<BootTime>,
-    started: Timestamp,
-    beat: u64,
 }
 
 pub(crate) async fn run(
@@ -70,89 +72,49 @@ pub(crate) async fn run(
     parts: CoordinatorParts,
     shutdown: Shutdown,
 ) -> Result<(), CoordinatorError> {
-    let (mut heartbeats, mut changes) = subscribe(&parts).await?;
-    let mut service = Service::new(settings, parts);
+    let mut changes = parts.broker.configs().follow().await?;
+    let membership = Membership::join(&parts).await?;
+    let mut service = Service::new(settings, parts, membership);
     tracing::info!(coordinator_id = %service.parts.origin.member(), "coordinator serves");
-    let mut beat = interval(HEARTBEAT_EVERY);
-    let mut look = interval(LOOK_EVERY);
-    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let result = loop {
-        tokio::select! {
-            biased;
-            () = shutdown.draining() => break Ok(()),
-            heard = heartbeats.next() => match heard {
-                Some(incoming) => service.hear(&incoming),
-                None => break Err(CoordinatorError::SubscriptionEnded),
-            },
-            _ = beat.tick() => service.heartbeat().await,
-            change = changes.next() => match change {
-                Some(change) => service.changed(change),
-                None => break Err(CoordinatorError::SubscriptionEnded),
-            },
-            Some(loaded) = service.loads.join_next() => service.loaded(loaded),
-            _ = look.tick() => if let Err(error) = service.look().await {
-                break Err(error);
-            },
-        }
-    };
+    let result = service.serve(&mut changes, &shutdown).await;
     service.leave().await;
     result
 }
 
-type Heartbeats = BoxStream<'static, Incoming>;
-type Changes = BoxStream<'static, LiveEntry<Config>>;
-
-async fn subscribe(parts: &CoordinatorParts) -> Result<(Heartbeats, Changes), CoordinatorError> {
-    let heartbeats = parts.broker.bus.subscribe(&parts.broker.subjects.heartbeats(), None).await?;
-    let changes = parts.broker.configs().follow().await?;
-    parts.broker.bus.flush().await?;
-    Ok((heartbeats, changes))
-}
-
 impl Service {
-    fn new(settings: CoordinatorSettings, parts: CoordinatorParts) -> Self {
+    fn new(settings: CoordinatorSettings, parts: CoordinatorParts, membership: Membership) -> Self {
         Self {
             settings,
-            fleet: Fleet::new(parts.origin.member().clone(), parts.origin.boot()),
-            slots: Slots::new(parts.clone()),
+            parts,
+            membership,
             configs: BTreeMap::new(),
             listed_at: None,
+            listing: JoinSet::new(),
             running: BTreeMap::new(),
             loading: BTreeSet::new(),
             loads: JoinSet::new(),
+            failed: BTreeMap::new(),
             vaults: BTreeMap::new(),
             stopped: VecDeque::new(),
-            started: parts.origin.now(),
-            beat: 0,
-            parts,
         }
     }
 
-    fn hear(&self, incoming: &Incoming) {
-        match broker::read::<Heartbeat>(incoming) {
-            Ok(envelope) => self.fleet.hear(envelope.body, self.parts.origin.boot()),
-            Err(error) => tracing::warn!(subject = incoming.subject, error = %error, "heartbeat could not be read"),
-        }
-    }
-
-    async fn heartbeat(&mut self) {
-        self.beat += 1;
-        let origin = &self.parts.origin;
-        let heartbeat = Heartbeat {
-            member: origin.member().clone(),
-            role: Role::Coordinator,
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            started: self.started,
-            beat: self.beat,
-            slots: self.slots.held().into_keys().collect(),
-            room: 0,
-            in_flight: 0,
-            draining: false,
-        };
-        let subject = self.parts.broker.subjects.heartbeat(Role::Coordinator, origin.member());
-        let envelope = origin.envelope(origin.correlation_id(), heartbeat);
-        if let Err(error) = broker::tell(self.parts.broker.bus.as_ref(), &subject, &envelope).await {
-            tracing::debug!(error = %error, "heartbeat could not be sent");
+    async fn serve(&mut self, changes: &mut Changes, shutdown: &Shutdown) -> Result<(), CoordinatorError> {
+        let mut look = interval(LOOK_EVERY);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                () = shutdown.draining() => return Ok(()),
+                error = self.membership.ended() => return Err(error),
+                change = changes.next() => match change {
+                    Some(change) => self.changed(change),
+                    None => return Err(CoordinatorError::SubscriptionEnded),
+                },
+                Some(loaded) = self.loads.join_next() => self.loaded(loaded),
+                Some(listed) = self.listing.join_next() => self.listed(listed),
+                _ = look.tick() => self.look()?,
+            }
         }
     }
 
@@ -173,38 +135,30 @@ impl Service {
         }
     }
 
-    async fn look(&mut self) -> Result<(), CoordinatorError> {
+    fn look(&mut self) -> Result<(), CoordinatorError> {
         let now = self.parts.origin.boot();
-        self.fleet.look(now);
-        let busy = self.busy_slots().await;
-        if let Err(error) = self.slots.tend(&self.fleet, &busy).await {
-            tracing::warn!(error = %error, "leases could not be looked at");
-        }
-        if self.listed_at.is_none_or(|at| now - at >= LIST_EVERY) {
-            match self.parts.broker.configs().list().await {
-                Ok(configs) => {
-                    self.listed_at = Some(now);
-                    self.configs.retain(|id, _| configs.iter().any(|entry| entry.envelope.body.id == *id));
-                    configs.into_iter().for_each(|entry| self.take_in(entry));
-                }
-                Err(error) => tracing::warn!(error = %error, "configs could not be listed"),
-            }
+        if self.listing.is_empty() && self.listed_at.is_none_or(|at| now - at >= LIST_EVERY) {
+            let configs = self.parts.broker.configs();
+            self.listing.spawn_local(async move { configs.list().await });
         }
         self.bury(now)?;
         self.mend();
+        let busy = self.running.values().filter(|running| running.handle.is_busy()).map(|running| running.slot);
+        *self.membership.busy.borrow_mut() = busy.collect();
         Ok(())
     }
 
-    async fn busy_slots(&self) -> BTreeSet<Slot> {
-        let mut busy = BTreeSet::new();
-        for (id, running) in &self.running {
-            if let Some(config) = self.configs.get(id)
-                && running.handle.is_busy().await
-            {
-                busy.insert(slot_of(&config.envelope.body));
+    fn listed(&mut self, joined: Result<Listing, tokio::task::JoinError>) {
+        match joined {
+            Ok(Ok(configs)) => {
+                self.listed_at = Some(self.parts.origin.boot());
+                self.configs.retain(|id, _| configs.iter().any(|entry| entry.envelope.body.id == *id));
+                configs.into_iter().for_each(|entry| self.take_in(entry));
+                self.mend();
             }
+            Ok(Err(error)) => tracing::warn!(error = %error, "configs could not be listed"),
+            Err(error) => tracing::error!(error = %error, "the listing of configs broke off"),
         }
-        busy
     }
 
     /// Actors that stopped by themselves are started again from stored state, within a budget.
@@ -215,7 +169,7 @@ impl Service {
         let gone: Vec<ConfigId> =
             self.running.iter().filter(|(_, running)| !running.handle.is_running()).map(|(&id, _)| id).collect();
         for id in gone {
-            self.running.remove(&id);
+            let Some(running) = self.running.remove(&id) else { continue };
             let is_removed = self.configs.get(&id).is_none_or(|entry| entry.envelope.body.deleted);
             if is_removed {
                 // It took its config out of the store; the listing that still shows it is old.
@@ -224,28 +178,31 @@ impl Service {
                 continue;
             }
             tracing::warn!(config_id = %id, "a config's coordinator stopped by itself: started again");
-            self.stopped.push_back(now);
+            // One that heard of a newer owner did what it should; many of them at once are one lost lease.
+            if !running.handle.was_overtaken() {
+                self.stopped.push_back(now);
+            }
         }
         if self.stopped.len() > RESTARTS_MAX { Err(CoordinatorError::TooManyRestarts) } else { Ok(()) }
     }
 
     /// Starts, updates and stops actors, so that exactly the configs of the held slots have one.
     fn mend(&mut self) {
-        let held = self.slots.held();
-        let wanted: BTreeMap<ConfigId, Held> = self
+        let held = self.membership.slots.held();
+        let wanted: BTreeMap<ConfigId, Tenure> = self
             .configs
             .iter()
-            .filter_map(|(id, entry)| held.get(&slot_of(&entry.envelope.body)).map(|held| (*id, *held)))
+            .filter_map(|(id, entry)| held.get(&slot_of(&entry.envelope.body)).map(|held| (*id, held.clone())))
             .collect();
         self.running.retain(|id, running| {
-            let stays = wanted.get(id).is_some_and(|held| held.epoch == running.epoch);
+            let stays = wanted.get(id).is_some_and(|tenure| tenure.epoch == running.epoch);
             if !stays {
                 tracing::info!(config_id = %id, epoch = running.epoch.0, "config is left to its next owner");
                 running.handle.stop();
             }
             stays
         });
-        for (id, held) in wanted {
+        for (id, tenure) in wanted {
             let Some(entry) = self.configs.get(&id) else { continue };
             let revision = Revision(entry.sequence.0);
             match self.running.get_mut(&id) {
@@ -254,13 +211,17 @@ impl Service {
                     running.handle.update(entry.clone());
                 }
                 Some(_) => {}
-                None => self.load(id, held.epoch),
+                None => self.load(id, tenure.epoch),
             }
         }
+        let running = &self.running;
+        self.vaults.retain(|uri, _| running.values().any(|running| running.vaults.contains(uri)));
     }
 
     fn load(&mut self, id: ConfigId, epoch: Epoch) {
-        if self.loading.len() >= LOADS_AT_ONCE || self.loading.contains(&id) {
+        let now = self.parts.origin.boot();
+        let has_to_wait = self.failed.get(&id).is_some_and(|&until| now < until);
+        if self.loading.len() >= LOADS_AT_ONCE || self.loading.contains(&id) || has_to_wait {
             return;
         }
         let Some(entry) = self.configs.get(&id).cloned() else { return };
@@ -279,41 +240,51 @@ impl Service {
             }
         };
         self.loading.remove(&id);
-        let held =
-            self.configs.get(&id).and_then(|entry| self.slots.held().get(&slot_of(&entry.envelope.body)).copied());
-        match (loaded, held) {
-            (Ok(loaded), Some(held)) if held.epoch == epoch => self.start(id, held, loaded),
+        self.failed.remove(&id);
+        let entry = self.configs.get(&id).map(|entry| slot_of(&entry.envelope.body));
+        let tenure = entry.and_then(|slot| self.membership.slots.held().remove(&slot));
+        match (loaded, tenure) {
+            (Ok(loaded), Some(tenure)) if tenure.epoch == epoch => self.start(id, tenure, loaded),
             // The slot was lost meanwhile.
             (Ok(_), _) => {}
-            // The next look tries again.
-            (Err(error), _) => tracing::warn!(config_id = %id, error = %error, "config could not be loaded"),
+            (Err(error), _) => {
+                tracing::warn!(config_id = %id, error = %error, "config could not be loaded: tried again");
+                self.failed.insert(id, self.parts.origin.boot().plus(LOAD_AGAIN));
+            }
         }
         self.mend();
     }
 
-    fn start(&mut self, id: ConfigId, held: Held, loaded: Loaded) {
-        let revision = loaded.revision;
+    fn start(&mut self, id: ConfigId, tenure: Tenure, loaded: Loaded) {
+        let (revision, epoch, slot) = (loaded.revision, tenure.epoch, slot_of(&loaded.config));
+        let vaults = [&loaded.config.source, &loaded.config.target].map(|vault| vault.uri.to_ascii_lowercase());
         let parts = ConfigParts {
-            source: self.vault(&loaded.config.source, held.was_anothers),
-            target: self.vault(&loaded.config.target, held.was_anothers),
+            source: self.vault(&loaded.config.source, &tenure),
+            target: self.vault(&loaded.config.target, &tenure),
             parts: self.parts.clone(),
-            fleet: self.fleet.clone(),
-            epoch: held.epoch,
+            fleet: self.membership.fleet.clone(),
+            tenure,
         };
-        tracing::info!(config_id = %id, epoch = held.epoch.0, revision = revision.0, "config is coordinated here");
-        self.running.insert(id, Running { handle: ConfigHandle::start(parts, loaded), epoch: held.epoch, revision });
+        tracing::info!(config_id = %id, epoch = epoch.0, revision = revision.0, "config is coordinated here");
+        let handle = ConfigHandle::start(parts, loaded);
+        self.running.insert(id, Running { handle, slot, epoch, revision, vaults });
     }
 
-    fn vault(&mut self, vault: &VaultIdentity, is_cautious: bool) -> VaultHandle {
+    fn vault(&mut self, vault: &VaultIdentity, tenure: &Tenure) -> VaultHandle {
         let handle = self.vaults.entry(vault.uri.to_ascii_lowercase());
-        handle.or_insert_with(|| VaultHandle::start(self.parts.origin.clone(), &self.settings, is_cautious)).clone()
+        let handle = handle.or_insert_with(|| VaultHandle::start(self.parts.origin.clone(), &self.settings));
+        if tenure.was_anothers {
+            handle.go_cautiously();
+        }
+        handle.clone()
     }
 
     /// Decides nothing more, and gives the slots to whoever is next.
     async fn leave(mut self) {
         self.running.values().for_each(|running| running.handle.stop());
         self.loads.shutdown().await;
-        self.slots.release_all().await;
+        self.listing.shutdown().await;
+        self.membership.leave().await;
         tracing::info!(coordinator_id = %self.parts.origin.member(), "coordinator leaves");
     }
 }

@@ -61,9 +61,8 @@ impl Drop for Permit {
 pub(crate) struct VaultHandle(Addr<VaultActor>);
 
 impl VaultHandle {
-    pub(crate) fn start(origin: Origin, settings: &CoordinatorSettings, is_cautious: bool) -> Self {
-        let now = origin.boot();
-        let mut actor = VaultActor {
+    pub(crate) fn start(origin: Origin, settings: &CoordinatorSettings) -> Self {
+        let actor = VaultActor {
             origin,
             creating: Window::new(settings.creating_writes_per_10s),
             reads: Window::new(settings.reads_per_10s),
@@ -72,16 +71,17 @@ impl VaultHandle {
             held_until: None,
             look: None,
         };
-        if is_cautious {
-            actor.creating.start_cautiously(now.as_duration());
-            actor.reads.start_cautiously(now.as_duration());
-        }
         Self(actor.start())
     }
 
+    /// Somebody else may have called this vault until now.
+    pub(crate) fn go_cautiously(&self) {
+        self.0.do_send(GoCautiously);
+    }
+
     /// Waits for a permit. None: the actor is gone, with the rest of this coordinator.
-    pub(crate) async fn acquire(&self, config: ConfigId, need: Need) -> Option<Permit> {
-        self.0.send(Acquire { config, need }).await.ok()?
+    pub(crate) async fn acquire(&self, config: ConfigId, need: Need, is_urgent: bool) -> Option<Permit> {
+        self.0.send(Acquire { config, need, is_urgent }).await.ok()?
     }
 }
 
@@ -91,7 +91,7 @@ pub(crate) struct VaultActor {
     creating: Window,
     reads: Window,
     turns: WeightedRoundRobin<ConfigId>,
-    waiting: BTreeMap<ConfigId, VecDeque<Waiting>>,
+    waiting: BTreeMap<ConfigId, Queue>,
     /// Azure asked to be left alone until then.
     held_until: Option<BootTime>,
     look: Option<SpawnHandle>,
@@ -102,12 +102,46 @@ struct Waiting {
     answer: oneshot::Sender<Option<Permit>>,
 }
 
+/// What one config waits for: what somebody asked for goes before bulk work.
+#[derive(Default)]
+struct Queue {
+    urgent: VecDeque<Waiting>,
+    bulk: VecDeque<Waiting>,
+}
+
+impl Queue {
+    fn push(&mut self, waiting: Waiting, is_urgent: bool) {
+        if is_urgent { self.urgent.push_back(waiting) } else { self.bulk.push_back(waiting) }
+    }
+
+    fn next_need(&self) -> Option<Need> {
+        self.urgent.front().or(self.bulk.front()).map(|waiting| waiting.need)
+    }
+
+    fn pop(&mut self) -> Option<Waiting> {
+        self.urgent.pop_front().or_else(|| self.bulk.pop_front())
+    }
+
+    /// Forgets who no longer waits, so that nobody's turn is spent on them.
+    fn drop_gone(&mut self) {
+        self.urgent.retain(|waiting| !waiting.answer.is_closed());
+        while self.bulk.front().is_some_and(|waiting| waiting.answer.is_closed()) {
+            self.bulk.pop_front();
+        }
+    }
+}
+
 #[derive(Message)]
 #[rtype(result = "Option<Permit>")]
 struct Acquire {
     config: ConfigId,
     need: Need,
+    is_urgent: bool,
 }
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct GoCautiously;
 
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -132,9 +166,20 @@ impl Handler<Acquire> for VaultActor {
     fn handle(&mut self, message: Acquire, context: &mut Self::Context) -> Self::Result {
         let (answer, permit) = oneshot::channel();
         self.turns.set(message.config, WEIGHT);
-        self.waiting.entry(message.config).or_default().push_back(Waiting { need: message.need, answer });
+        let waiting = Waiting { need: message.need, answer };
+        self.waiting.entry(message.config).or_default().push(waiting, message.is_urgent);
         self.give(context);
         Box::pin(async { permit.await.ok().flatten() })
+    }
+}
+
+impl Handler<GoCautiously> for VaultActor {
+    type Result = ();
+
+    fn handle(&mut self, _: GoCautiously, _: &mut Context<Self>) {
+        let now = self.origin.boot().as_duration();
+        self.creating.go_cautiously(now);
+        self.reads.go_cautiously(now);
     }
 }
 
@@ -164,31 +209,30 @@ impl VaultActor {
         self.look_again(now, context);
     }
 
+    /// Gives the next permit to whose turn it is among those whose need fits: one whose calls do not fit yet must not
+    /// stand in the way of those that do.
     fn give_one(&mut self, now: BootTime, context: &mut Context<Self>) -> bool {
-        let waiting = &self.waiting;
-        let has_work = |config: &ConfigId| waiting.get(config).is_some_and(|queue| !queue.is_empty());
-        let Some(config) = self.turns.peek(has_work) else { return false };
-        let Some(need) = self.waiting.get(&config).and_then(|queue| queue.front()).map(|waiting| waiting.need) else {
-            return false;
-        };
-        let now = now.as_duration();
-        if !self.creating.try_take(need.creating, now) {
-            return false;
-        }
-        if !self.reads.try_take(need.reads, now) {
-            self.creating.end(need.creating, 0, now);
-            return false;
-        }
-        self.turns.next(has_work);
-        let queue = self.waiting.entry(config).or_default();
-        if let Some(first) = queue.pop_front() {
+        let at = now.as_duration();
+        self.waiting.values_mut().for_each(Queue::drop_gone);
+        let fitting: BTreeMap<ConfigId, Need> = self
+            .waiting
+            .iter()
+            .filter_map(|(config, queue)| queue.next_need().map(|need| (*config, need)))
+            .filter(|(_, need)| self.creating.has_room(need.creating, at) && self.reads.has_room(need.reads, at))
+            .collect();
+        let Some(config) = self.turns.next(|config| fitting.contains_key(config)) else { return false };
+        let Some(queue) = self.waiting.get_mut(&config) else { return false };
+        if let Some(first) = queue.pop() {
+            let need = first.need;
+            self.creating.take(need.creating);
+            self.reads.take(need.reads);
             let permit = Permit { vault: context.address(), need, is_ended: false };
             // Whoever waited may have gone; the permit comes back by being dropped, as calls that were not made.
             if let Err(Some(permit)) = first.answer.send(Some(permit)) {
                 permit.end(Need::default(), None);
             }
         }
-        if self.waiting.get(&config).is_some_and(VecDeque::is_empty) {
+        if queue.next_need().is_none() {
             self.waiting.remove(&config);
             self.turns.remove(&config);
         }
@@ -199,6 +243,7 @@ impl VaultActor {
         if let Some(look) = self.look.take() {
             context.cancel_future(look);
         }
+        self.waiting.retain(|_, queue| queue.next_need().is_some());
         if self.waiting.is_empty() {
             return;
         }

@@ -32,13 +32,24 @@ impl Window {
         Self { capacity, in_flight: 0, ended: VecDeque::new(), pace: Pace::default(), cautious_until: None }
     }
 
-    /// Takes `calls` places at once; false: none was taken.
-    pub fn try_take(&mut self, calls: u32, now: Duration) -> bool {
+    /// Whether `calls` places are free. More than there are at all fit into an empty window: a caller who needs two calls
+    /// where one is allowed must not wait for ever.
+    pub fn has_room(&mut self, calls: u32, now: Duration) -> bool {
         self.expire(now);
         let taken = self.in_flight.saturating_add(u32::try_from(self.ended.len()).unwrap_or(u32::MAX));
-        let fits = self.capacity == 0 || taken.saturating_add(calls) <= self.allowed(now);
+        self.capacity == 0 || taken.saturating_add(calls) <= self.allowed(now) || (taken == 0 && calls > 0)
+    }
+
+    /// Takes places, free or not.
+    pub fn take(&mut self, calls: u32) {
+        self.in_flight = self.in_flight.saturating_add(calls);
+    }
+
+    /// Takes `calls` places at once; false: none was taken.
+    pub fn try_take(&mut self, calls: u32, now: Duration) -> bool {
+        let fits = self.has_room(calls, now);
         if fits {
-            self.in_flight += calls;
+            self.take(calls);
         }
         fits
     }

@@ -1,7 +1,9 @@
 //! From inventories to the log: plans, and appends what needs no call to a vault.
 
+use std::time::Duration;
+
 use actix::{ActorFutureExt, AsyncContext, Context, StreamHandler, WrapFuture};
-use broker::LogError;
+use broker::{Entry, LogError};
 use domain::{
     lifecycle,
     plan::{Action, Step, plan},
@@ -11,24 +13,28 @@ use proto_msgs::{
     ConfigId, CorrelationId, ErrorCode, Record, RecordId, Revision, RunId, Sequence, Status,
     api::ConditionKind,
     run::Phase,
-    vault::{CallFailure, Detail, ItemMeta},
+    vault::{CallFailure, Detail, Side},
 };
 
 use super::{
     ConfigActor,
     inventory::{self, Inventories},
-    work::{Item, Stage},
 };
 use crate::CoordinatorParts;
 
 /// Appends under way: enough to keep the store busy, few enough to leave room for outcomes.
 const APPENDS_AT_ONCE: usize = 256;
+/// Times a step is offered to a log that does not answer; an election of a leader takes seconds.
+const APPEND_TRIES: u32 = 4;
+const APPEND_EVERY: Duration = Duration::from_secs(2);
 
-/// A step of the plan that is in the log, or was overtaken by something newer.
-pub(super) struct Applied {
-    revision: Revision,
-    record: Option<(Record, Sequence)>,
-    listed: Option<ItemMeta>,
+/// What became of a step.
+pub(super) enum Applied {
+    /// In the log, now or already.
+    Stored(Box<Entry<Record>>),
+    /// Somebody went on with the record; its newer state is heard of.
+    Overtaken,
+    Failed,
 }
 
 /// Under which run and revision steps are applied.
@@ -53,23 +59,24 @@ impl ConfigActor {
     }
 
     fn plan(&mut self, listed: Inventories, context: &mut Context<Self>) {
-        let describe = |failure: &Option<CallFailure>| failure.as_ref().map(|failure| failure.detail.message.clone());
-        let (source, target) = (describe(&listed.source_failure), describe(&listed.target_failure));
-        self.set_condition(ConditionKind::SourceReadable, source.is_none(), source);
-        self.set_condition(ConditionKind::TargetWritable, target.is_none(), target);
+        let describe = |side| {
+            let failure = listed.failures.iter().find(|failure| failure.side == side);
+            failure.map(|failure| format!("{}: {}", failure.code, failure.message))
+        };
+        let (source, target) = (describe(Side::Source), describe(Side::Target));
+        self.set_condition(ConditionKind::SourceReadable, source);
+        self.set_condition(ConditionKind::TargetWritable, target);
         let planned = plan(&self.config, &self.index, &listed.source, &listed.target);
         let Some(run) = &mut self.run else { return };
-        let mut state = run.state.clone();
-        state.phase = Phase::Syncing;
-        state.counts.source_items = listed.source.len() as u64;
-        state.counts.target_items = listed.target.len() as u64;
-        state.counts.calls += listed.calls;
-        state.counts.complete = listed.is_complete;
-        let steps = match planned {
+        let counts = &mut run.state.counts;
+        (counts.source_items, counts.target_items) = (listed.source.len() as u64, listed.target.len() as u64);
+        counts.calls += listed.calls;
+        counts.complete = listed.failures.is_empty();
+        self.steps = match planned {
             Ok(planned) => {
                 let is_sync = |step: &&Step| matches!(step.action, Action::Sync { .. });
-                state.counts.planned = planned.steps.iter().filter(is_sync).count() as u64;
-                state.counts.unchanged = planned.unchanged;
+                counts.planned = planned.steps.iter().filter(is_sync).count() as u64;
+                counts.unchanged = planned.unchanged;
                 planned.steps
             }
             Err(error) => {
@@ -78,31 +85,35 @@ impl ConfigActor {
                 Vec::new()
             }
         };
-        // A side of which nothing is known at all is a failed run, not an empty vault.
-        let unseen = listed.source_failure.filter(|_| listed.source.is_empty());
-        run.failure = run.failure.take().or(unseen).or(listed.target_failure.filter(|_| listed.target.is_empty()));
-        self.steps = steps;
-        self.mark_run(state, Self::apply, context);
+        run.failure = run.failure.take().or(listed.unseen);
+        run.state.failures = listed.failures;
+        run.state.phase = Phase::Syncing;
+        self.mark_run(context);
     }
 
-    fn apply(&mut self, context: &mut Context<Self>) {
-        let Some(run) = &self.run else { return };
+    /// Begins to write the plan's steps, once.
+    pub(super) fn apply(&mut self, context: &mut Context<Self>) {
+        let Some(run) = &mut self.run else { return };
+        if std::mem::replace(&mut run.is_applying, true) {
+            return;
+        }
         let frame = Frame {
             parts: self.parts.parts.clone(),
-            config: self.id(),
+            config: self.config.id,
             run: run.state.id,
             revision: self.revision,
             correlation: run.state.correlation_id,
         };
-        let steps: Vec<_> = std::mem::take(&mut self.steps)
-            .into_iter()
-            .map(|step| {
-                let known = self.index.get(&step.key).map(|entry| entry.sequence);
-                (step, known)
-            })
-            .collect();
+        let steps = std::mem::take(&mut self.steps);
+        for step in &steps {
+            if let Action::Sync { listed } = &step.action {
+                self.listed.insert(step.key.clone(), listed.clone());
+            }
+        }
+        let known = |step: &Step| self.index.get(&step.key).map(|entry| entry.sequence);
+        let steps: Vec<_> = steps.into_iter().map(|step| (known(&step), step)).collect();
         let applied = stream::iter(steps)
-            .map(move |(step, known)| apply(frame.clone(), step, known))
+            .map(move |(known, step)| apply(frame.clone(), step, known))
             .buffer_unordered(APPENDS_AT_ONCE);
         context.add_stream(applied);
     }
@@ -110,20 +121,23 @@ impl ConfigActor {
 
 impl StreamHandler<Applied> for ConfigActor {
     fn handle(&mut self, applied: Applied, context: &mut Self::Context) {
-        let Some((record, sequence)) = applied.record else { return };
-        let key = record.id.key();
-        self.index.upsert(&record, sequence);
-        let is_of_now = applied.revision == self.revision && !self.config.deleted;
-        let is_due = record.status == Status::Pending && applied.listed.is_some() && is_of_now;
-        let is_under_way = self.work.get(&key).is_some_and(|item| item.stage.is_under_way());
-        if !is_due || is_under_way {
-            return;
+        match applied {
+            Applied::Stored(entry) => {
+                let key = entry.envelope.body.id.key();
+                let is_news = self.index.upsert(&entry.envelope.body, entry.sequence);
+                // One that waited in the log already is known, and may be in nobody's queue.
+                let is_newest = self.index.get(&key).is_some_and(|known| known.sequence == entry.sequence);
+                if is_news || (is_newest && self.work.get(&key).is_none()) {
+                    self.follow_up(*entry, context);
+                }
+            }
+            Applied::Overtaken => {}
+            Applied::Failed => {
+                if let Some(run) = &mut self.run {
+                    run.unapplied += 1;
+                }
+            }
         }
-        if let Some(run) = &mut self.run {
-            run.outstanding.insert(key.clone());
-        }
-        let item = Item { listed: applied.listed, ..Item::new(record, sequence, Stage::Queued) };
-        self.work.put(key, item);
         self.pump(context);
     }
 
@@ -136,54 +150,57 @@ impl StreamHandler<Applied> for ConfigActor {
 }
 
 async fn apply(frame: Frame, step: Step, known: Option<Sequence>) -> Applied {
-    let listed = match &step.action {
-        Action::Sync { listed } => Some(listed.clone()),
-        Action::Block { .. } => None,
-    };
     // The spelling of the listing is kept; the key's may be the log's.
-    let name = listed.as_ref().map_or_else(|| step.key.name.clone(), |item| item.name.clone());
-    let id = RecordId { config: frame.config, kind: step.key.kind, name };
-    let revision = frame.revision;
-    let record = match append(&frame, step.action, id.clone(), known).await {
-        Ok(record) => record,
-        // Somebody went on with it: its newer state comes on the live feed.
-        Err(LogError::Conflict) => None,
-        Err(error) => {
-            tracing::warn!(record_id = %id, correlation_id = %frame.correlation, error = %error, "planned state could not be appended: the next run plans again");
-            None
-        }
+    let name = match &step.action {
+        Action::Sync { listed } => listed.item.name.clone(),
+        Action::Block { .. } => step.key.name.clone(),
     };
-    Applied { revision, record, listed }
+    let id = RecordId { config: frame.config, kind: step.key.kind, name };
+    let mut tries = 1;
+    loop {
+        let error = match append(&frame, &step.action, id.clone(), known).await {
+            Ok(entry) => return Applied::Stored(Box::new(entry)),
+            Err(LogError::Conflict) => return Applied::Overtaken,
+            Err(error) => error,
+        };
+        if tries >= APPEND_TRIES {
+            tracing::warn!(record_id = %id, correlation_id = %frame.correlation, error = %error, "planned state could not be appended: the next run plans again");
+            return Applied::Failed;
+        }
+        tries += 1;
+        tokio::time::sleep(APPEND_EVERY).await;
+    }
 }
 
 async fn append(
     frame: &Frame,
-    action: Action,
+    action: &Action,
     id: RecordId,
-
     known: Option<Sequence>,
-) -> Result<Option<(Record, Sequence)>, LogError> {
+) -> Result<Entry<Record>, LogError> {
     let log = frame.parts.broker.log();
-    let (record, expected) = match known {
-        None => (Record::new(id, Status::Pending, None), Sequence(0)),
-        Some(known) => match log.record(&id).await? {
-            Some(entry) if entry.sequence == known => (entry.envelope.body, known),
-            Some(_) | None => return Err(LogError::Conflict),
-        },
-    };
-    let is_new = expected == Sequence(0);
+    let head = log.record(&id).await?;
     let (run, revision) = (Some(frame.run), frame.revision);
+    // It waits already, for this very run or one that was interrupted, or by an append whose answer was lost.
+    if let (Some(head), Action::Sync { .. }) = (&head, action)
+        && head.envelope.body.status == Status::Pending
+        && head.envelope.body.revision == revision
+    {
+        return Ok(head.clone());
+    }
+    let (record, expected) = match (head, known) {
+        (None, None) => (Record::new(id, Status::Pending, None), Sequence(0)),
+        (Some(head), _) if head.envelope.body.removed => (Record::new(id, Status::Pending, None), head.sequence),
+        (Some(head), Some(known)) if head.sequence == known => (head.envelope.body, known),
+        (Some(_) | None, _) => return Err(LogError::Conflict),
+    };
     let next = match action {
-        // It waits already, for this very run or one that was interrupted: nothing to say.
-        Action::Sync { .. } if !is_new && record.status == Status::Pending && record.revision == revision => {
-            return Ok(Some((record, expected)));
-        }
         Action::Sync { .. } => lifecycle::pending(record, run, revision),
         Action::Block { code, message, source_seen } => {
-            lifecycle::blocked(record, code, message, source_seen, run, revision)
+            lifecycle::blocked(record, *code, message.clone(), source_seen.clone(), run, revision)
         }
     };
     let envelope = frame.parts.origin.envelope(frame.correlation, next);
     let sequence = log.append_record(&envelope, expected).await?;
-    Ok(Some((envelope.body, sequence)))
+    Ok(Entry { time: envelope.time, envelope, sequence })
 }

@@ -1,9 +1,10 @@
 //! Hands queued records to workers: a permit of each vault, a place on a worker, its word that it took it.
 //!
 //! All of it happens in one stream of bounded futures beside the actor. A worker that did not answer counts as one that
-//! took it: what became of it is seen in the log, or found by a timer.
+//! took it: what became of it is seen in the log, or found by a timer. What was decided under an older edit, or by an
+//! owner whose tenure is over, is not sent, however long it waited for its permits.
 
-use std::time::Duration;
+use std::{rc::Rc, time::Duration};
 
 use actix::{AsyncContext, Context, StreamHandler};
 use broker::BusError;
@@ -14,15 +15,20 @@ use proto_msgs::{
 };
 
 use super::{
-    ConfigActor, ConfigParts,
+    ConfigActor, ConfigParts, Standing,
     work::{Permits, Stage},
 };
 use crate::vault_actor::Need;
 
-/// Dispatches under way in one config: more than two workers' room would only wait.
-pub(super) const DISPATCHES_MAX: usize = 512;
+/// Dispatches of bulk work under way in one config: more than two workers' room would only wait.
+const BULK_MAX: usize = 512;
+/// Places kept free for what somebody asked for.
+const URGENT_MAX: usize = 64;
 /// A worker answers at once; one that does not may be gone, or NATS is.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
+/// Longest that a permit of one vault is held while one of the other is waited for: two configs that replicate in
+/// opposite directions could wait for each other.
+const SECOND_PERMIT_LIMIT: Duration = Duration::from_secs(2);
 /// Between two looks for a worker with room.
 const PLACE_EVERY: Duration = Duration::from_millis(25);
 /// Longest that a record waits for a place before it goes back into the queue, so that urgent ones get past it.
@@ -34,6 +40,7 @@ pub(super) struct Job {
     key: RecordKey,
     command: SyncRecord,
     correlation: CorrelationId,
+    is_urgent: bool,
 }
 
 /// What became of a job.
@@ -58,27 +65,31 @@ enum End {
 pub(super) type Jobs = mpsc::Sender<Job>;
 
 /// Starts the stream in which jobs are dispatched.
-pub(super) fn start(parts: ConfigParts, context: &mut Context<ConfigActor>) -> Jobs {
-    let (jobs, waiting) = mpsc::channel(DISPATCHES_MAX);
-    context.add_stream(waiting.map(move |job| dispatch(parts.clone(), job)).buffer_unordered(DISPATCHES_MAX));
+pub(super) fn start(parts: ConfigParts, standing: Rc<Standing>, context: &mut Context<ConfigActor>) -> Jobs {
+    let (jobs, waiting) = mpsc::channel(BULK_MAX + URGENT_MAX);
+    let dispatched = waiting.map(move |job| dispatch(parts.clone(), standing.clone(), job));
+    context.add_stream(dispatched.buffer_unordered(BULK_MAX + URGENT_MAX));
     jobs
 }
 
 impl ConfigActor {
     /// Dispatches what is queued, as far as there is room for it.
     pub(super) fn pump(&mut self, _: &mut Context<Self>) {
-        if self.config.deleted || !self.parts.fleet.has_workers() {
+        if self.config.deleted || !self.may_act() || !self.parts.fleet.has_workers() {
             return;
         }
-        while self.dispatching < DISPATCHES_MAX {
-            let Some(key) = self.work.next_queued() else { return };
+        while let Some((key, is_urgent)) = self.work.next_queued() {
+            let limit = if is_urgent { BULK_MAX + URGENT_MAX } else { BULK_MAX };
+            if self.dispatching >= limit {
+                return;
+            }
             let number = self.next_job;
             let Some(command) = self.command_for(&key) else {
                 self.work.remove(&key);
                 continue;
             };
-            let job = Job { number, key: key.clone(), command, correlation: self.correlation_of(&key) };
-            if self.jobs.try_send(job).is_err() {
+            let correlation = self.work.get(&key).map_or_else(|| self.correlation(), |item| item.correlation);
+            if self.jobs.try_send(Job { number, key: key.clone(), command, correlation, is_urgent }).is_err() {
                 return;
             }
             self.next_job += 1;
@@ -89,25 +100,20 @@ impl ConfigActor {
 
     fn command_for(&self, key: &RecordKey) -> Option<SyncRecord> {
         let item = self.work.get(key)?;
-        let mut record = item.record.clone();
-        // Asked for by hand: no run answers for it.
-        record.run = record.run.filter(|_| !item.is_urgent);
+        let listed = self.listed.get(key);
         Some(SyncRecord {
-            record,
+            record: item.record.clone(),
             expected: item.sequence,
-            epoch: self.parts.epoch,
+            epoch: self.parts.tenure.epoch,
             revision: self.revision,
             outcome_unknown: item.outcome_unknown,
-            thorough: item.is_thorough,
+            thorough: item.is_thorough(),
             source: self.config.source.clone(),
             target: self.config.target.clone(),
             behaviour: self.config.spec.behaviour.clone(),
-            listed: item.listed.clone(),
+            listed: listed.map(|listed| listed.item.clone()),
+            listed_at: listed.map(|listed| listed.at),
         })
-    }
-
-    fn correlation_of(&self, key: &RecordKey) -> CorrelationId {
-        self.work.get(key).and_then(|item| item.correlation).unwrap_or_else(|| self.correlation())
     }
 }
 
@@ -123,7 +129,7 @@ impl StreamHandler<Dispatched> for ConfigActor {
                 tracing::warn!(config_id = %self.id(), record = %key, "a worker knows a newer owner or revision");
                 if self.work.is_job(&key, number) {
                     self.work.set(&key, Stage::Queued);
-                    self.is_stale = true;
+                    self.standing.was_overtaken.set(true);
                 }
             }
         }
@@ -137,17 +143,20 @@ impl StreamHandler<Dispatched> for ConfigActor {
 
 impl ConfigActor {
     fn taken(&mut self, number: u64, key: &RecordKey, worker: MemberId, permits: Permits) {
-        let boot = self.parts.parts.origin.boot();
-        let known = self.work.get(key).map(|item| (item.stage.clone(), item.job));
-        match known {
-            Some((Stage::Dispatching { job }, _)) if job == number => {
-                self.work.set(key, Stage::Accepted { worker, since: boot });
-                self.work.give_permits(key, permits);
+        let since = self.parts.parts.origin.boot();
+        let item = self.work.get(key).filter(|item| item.job == number);
+        let stage = match item.map(|item| &item.stage) {
+            Some(Stage::Dispatching { .. }) => Stage::Accepted { worker, since },
+            // The intent was seen before the answer; which worker wrote it is known only now.
+            Some(Stage::Open { since, .. }) => Stage::Open { worker, since: *since },
+            // The outcome was, too, or somebody went on with the record: the permits' calls are made.
+            Some(Stage::Queued | Stage::Accepted { .. } | Stage::Retrying { .. }) | None => {
+                return self.parts.fleet.gave_back(&worker);
             }
-            // The intent was seen before the answer.
-            Some((Stage::Open { .. }, job)) if job == number => self.work.give_permits(key, permits),
-            // The outcome was, too: the permits' calls are made.
-            Some(_) | None => self.parts.fleet.gave_back(&worker),
+        };
+        self.work.set(key, stage);
+        if let Some(item) = self.work.get_mut(key) {
+            item.permits = Some(permits);
         }
     }
 }
@@ -163,16 +172,12 @@ pub(super) fn needs(kind: ItemType) -> (Need, Need) {
     }
 }
 
-async fn dispatch(parts: ConfigParts, job: Job) -> Dispatched {
-    let Job { number, key, command, correlation } = job;
-    let (source, target) = needs(key.kind);
-    let config = command.record.id.config;
-    let permits = match parts.target.acquire(config, target).await {
-        Some(target) => parts.source.acquire(config, source).await.map(|source| Permits { source, target }),
-        None => None,
+async fn dispatch(parts: ConfigParts, standing: Rc<Standing>, job: Job) -> Dispatched {
+    let Job { number, key, command, correlation, is_urgent } = job;
+    let Some(permits) = permits(&parts, &command, is_urgent).await else {
+        return Dispatched { number, key, end: End::NotPlaced };
     };
-    let Some(permits) = permits else { return Dispatched { number, key, end: End::NotPlaced } };
-    let end = match hand_over(&parts, command, correlation).await {
+    let end = match hand_over(&parts, &standing, command, correlation).await {
         Handed::To(worker) => End::Taken { worker, permits },
         Handed::Nowhere => {
             permits.give_back();
@@ -186,17 +191,40 @@ async fn dispatch(parts: ConfigParts, job: Job) -> Dispatched {
     Dispatched { number, key, end }
 }
 
+async fn permits(parts: &ConfigParts, command: &SyncRecord, is_urgent: bool) -> Option<Permits> {
+    let (source, target) = needs(command.record.id.kind);
+    let config = command.record.id.config;
+    let target = parts.target.acquire(config, target, is_urgent).await?;
+    let source = tokio::time::timeout(SECOND_PERMIT_LIMIT, parts.source.acquire(config, source, is_urgent)).await;
+    match source {
+        Ok(Some(source)) => Some(Permits { source, target }),
+        Ok(None) | Err(_) => {
+            target.end(Need::default(), None);
+            None
+        }
+    }
+}
+
 enum Handed {
     To(MemberId),
     Nowhere,
     Stale,
 }
 
-async fn hand_over(parts: &ConfigParts, command: SyncRecord, correlation: CorrelationId) -> Handed {
-    let shard = hash::shard(&command.record.id);
+async fn hand_over(
+    parts: &ConfigParts,
+    standing: &Standing,
+    command: SyncRecord,
+    correlation: CorrelationId,
+) -> Handed {
+    let (shard, revision) = (hash::shard(&command.record.id), command.revision);
     let envelope = parts.parts.origin.envelope(correlation, command);
     let broker = &parts.parts.broker;
     for _ in 0..PLACE_TRIES {
+        let is_of_now = standing.revision.get() == Some(revision) && parts.tenure.holds(parts.parts.origin.boot());
+        if !is_of_now {
+            return Handed::Nowhere;
+        }
         let Some(worker) = parts.fleet.place(shard) else {
             tokio::time::sleep(PLACE_EVERY).await;
             continue;
@@ -210,8 +238,8 @@ async fn hand_over(parts: &ConfigParts, command: SyncRecord, correlation: Correl
             },
             Err(BusError::NoResponders { .. }) => parts.fleet.is_full(&worker),
             // It may have taken it: treated as if it had.
-            Err(BusError::Deadline { .. }) => return Handed::To(worker),
-            Err(error @ (BusError::Disconnected | BusError::Envelope(_) | BusError::Other(_))) => {
+            Err(BusError::Deadline { .. } | BusError::Disconnected) => return Handed::To(worker),
+            Err(error @ (BusError::Envelope(_) | BusError::Other(_))) => {
                 tracing::warn!(worker_id = %worker, error = %error, "record could not be handed to a worker");
                 parts.fleet.gave_back(&worker);
                 tokio::time::sleep(PLACE_EVERY).await;

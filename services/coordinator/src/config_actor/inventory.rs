@@ -9,6 +9,7 @@ use domain::{backoff, inventory::Inventory};
 use futures::{StreamExt, stream};
 use proto_msgs::{
     Config, CorrelationId, ErrorCode, ItemType, Recoverability,
+    run::ListingFailure,
     subject::AnyWorker,
     vault::{CallCounts, CallFailure, Detail, Side},
     worker::{InventoryAnswer, InventoryPage, InventoryRequest, Listing},
@@ -29,11 +30,10 @@ pub(super) struct Inventories {
     pub source: Inventory,
     pub target: Inventory,
     pub calls: CallCounts,
-    /// The first failure on each side.
-    pub source_failure: Option<CallFailure>,
-    pub target_failure: Option<CallFailure>,
-    /// Every page of every listing arrived.
-    pub is_complete: bool,
+    /// Listings that broke off.
+    pub failures: Vec<ListingFailure>,
+    /// Why a side could not be seen at all: no type's live items were listed to the end.
+    pub unseen: Option<CallFailure>,
 }
 
 /// One listing to make.
@@ -68,25 +68,34 @@ fn gather(listed: Vec<Listed>) -> Inventories {
         source: Inventory::new(),
         target: Inventory::new(),
         calls: CallCounts::default(),
-        source_failure: None,
-        target_failure: None,
-        is_complete: true,
+        failures: Vec::new(),
+        unseen: None,
     };
+    for side in [Side::Source, Side::Target] {
+        let mut live =
+            listed.iter().filter(|listed| listed.wanted.side == side && listed.wanted.listing == Listing::Live);
+        let is_unseen = live.clone().all(|listed| listed.failure.is_some());
+        all.unseen = all.unseen.or(live.find_map(|listed| listed.failure.clone()).filter(|_| is_unseen));
+    }
     for Listed { wanted, pages, failure, calls } in listed {
-        let (inventory, failed) = match wanted.side {
-            Side::Source => (&mut all.source, &mut all.source_failure),
-            Side::Target => (&mut all.target, &mut all.target_failure),
+        let inventory = match wanted.side {
+            Side::Source => &mut all.source,
+            Side::Target => &mut all.target,
         };
         pages.into_iter().for_each(|page| inventory.add(wanted.kind, page));
         all.calls.list += calls;
         match failure {
             None => inventory.finish(wanted.kind, wanted.listing),
-            Some(failure) => {
-                all.is_complete = false;
-                failed.get_or_insert(failure);
-            }
+            Some(failure) => all.failures.push(ListingFailure {
+                side: wanted.side,
+                kind: wanted.kind,
+                listing: wanted.listing,
+                code: failure.code,
+                message: failure.detail.message,
+            }),
         }
     }
+    all.failures.sort_by_key(|failure| (failure.side, failure.kind, failure.listing));
     all
 }
 
@@ -159,7 +168,7 @@ async fn ask(
         Side::Target => &parts.target,
     };
     let need = Need { creating: 0, reads: 1 };
-    let Some(permit) = vault.acquire(request.config, need).await else {
+    let Some(permit) = vault.acquire(request.config, need, false).await else {
         return Err(no_answer("this coordinator leaves"));
     };
     let (broker, origin) = (&parts.parts.broker, &parts.parts.origin);

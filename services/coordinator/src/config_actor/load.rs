@@ -1,26 +1,29 @@
 //! A config's state, read from the log before its actor starts.
 
-use broker::{Entry, Incoming, LiveEntry};
-use domain::index::Index;
-use futures::{StreamExt, TryStreamExt, stream::BoxStream};
-use proto_msgs::{Config, Record, Revision, Run, Sequence};
-
-use super::{Asked, ConfigActor};
-use crate::{CoordinatorParts, error::CoordinatorError};
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
+use broker::{Entry, Incoming, LiveEntry, LogError};
+use domain::index::Index;
+use futures::{StreamExt, stream::BoxStream};
+use proto_msgs::{Config, ConfigId, Record, Revision, Run, Status, Timestamp};
+
+use super::{Asked, ConfigActor, is_open};
+use crate::{CoordinatorParts, error::CoordinatorError};
 
 /// Everything a config's actor starts from.
 pub(crate) struct Loaded {
     pub config: Config,
     pub revision: Revision,
     pub index: Index,
-    /// Records that are not settled.
-    pub open: Vec<(Record, Sequence)>,
+    /// Records that wait for something.
+    pub open: Vec<Entry<Record>>,
     pub run: Option<Entry<Run>>,
+    /// End of the last run whose listings were complete.
+    pub last_verified: Option<Timestamp>,
+    /// Subjects of records this version cannot read. They are left alone: an append there would be refused.
+    pub unreadable: Vec<String>,
     pub live: BoxStream<'static, LiveEntry<Record>>,
     pub queries: Requests,
     pub commands: Requests,
-    pub refused: Requests,
 }
 
 /// Requests on one subject.
@@ -39,49 +42,74 @@ pub(crate) async fn load(parts: &CoordinatorParts, entry: Entry<Config>) -> Resu
     let live = log.follow_records(&config.id).await?;
     let queries = Requests(bus.subscribe(&subjects.config_query(&config.id), None).await?);
     let commands = Requests(bus.subscribe(&subjects.config_command(&config.id), None).await?);
-    let refused = Requests(bus.subscribe(&subjects.config_refused(&config.id), None).await?);
     bus.flush().await?;
-    let (index, open) = records(parts, &config).await?;
+    let (entries, unreadable) = records(parts, &config.id).await?;
     let run = log.run(&config.id).await?;
-    tracing::info!(config_id = %config.id, records = index.len(), open = open.len(), "config was loaded");
-    Ok(Loaded { config, revision, index, open, run, live, queries, commands, refused })
-}
-
-async fn records(
-    parts: &CoordinatorParts,
-    config: &Config,
-) -> Result<(Index, Vec<(Record, Sequence)>), CoordinatorError> {
+    let is_interrupted = run.as_ref().is_some_and(|run| run.envelope.body.is_open());
+    let last_verified = log.runs(&config.id).await?.into_iter().map(|entry| entry.envelope.body);
+    let last_verified = last_verified.filter(|run| run.counts.complete).find_map(|run| run.ended);
     let (mut index, mut open) = (Index::new(), Vec::new());
-    let mut records = parts.broker.log().records(&config.id).await?;
-    while let Some(entry) = records.try_next().await? {
-        index.upsert(&entry.envelope.body, entry.sequence);
-        if !entry.envelope.body.removed && !entry.envelope.body.status.is_settled() {
-            open.push((entry.envelope.body, entry.sequence));
+    for entry in entries {
+        let record = &entry.envelope.body;
+        index.upsert(record, entry.sequence);
+        // What waits in a run that is resumed is planned again.
+        let is_replanned = is_interrupted && record.status == Status::Pending && record.run.is_some();
+        if is_open(record) && !is_replanned && !super::is_outdated(record, revision) {
+            open.push(entry);
         }
     }
-    Ok((index, open))
+    tracing::info!(config_id = %config.id, records = index.len(), open = open.len(), "config was loaded");
+    Ok(Loaded { config, revision, index, open, run, last_verified, unreadable, live, queries, commands })
+}
+
+/// Every record of a config, and the subjects that cannot be read.
+async fn records(parts: &CoordinatorParts, config: &ConfigId) -> Result<(Vec<Entry<Record>>, Vec<String>), LogError> {
+    let (mut entries, mut unreadable) = (Vec::new(), Vec::new());
+    let mut records = parts.broker.log().records(config).await?;
+    while let Some(entry) = records.next().await {
+        match entry {
+            Ok(entry) => entries.push(entry),
+            Err(LogError::Corrupt { subject, source }) => {
+                tracing::error!(config_id = %config, subject, error = %source, "record cannot be read: left alone");
+                unreadable.push(subject);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok((entries, unreadable))
+}
+
+/// Whether the records are being read again, and once more after that.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Reload {
+    #[default]
+    No,
+    Running,
+    Again,
 }
 
 impl ConfigActor {
-    /// Reads every record again: the live feed had a gap.
+    /// Reads every record again: the live feed had a gap. Many gaps in a row are one more reading.
     pub(super) fn reload(&mut self, context: &mut Context<Self>) {
-        let (parts, config) = (self.parts.parts.clone(), self.config.clone());
-        let reading = async move {
-            let mut records = parts.broker.log().records(&config.id).await?;
-            let mut all = Vec::new();
-            while let Some(entry) = records.try_next().await? {
-                all.push(entry);
-            }
-            Ok::<_, CoordinatorError>(all)
-        };
-        context.spawn(reading.into_actor(self).map(|all, actor, _| match all {
-            Ok(all) => {
-                for entry in all {
-                    actor.hear(entry.envelope.body, entry.sequence);
+        if self.reload != Reload::No {
+            self.reload = Reload::Again;
+            return;
+        }
+        self.reload = Reload::Running;
+        let (parts, id) = (self.parts.parts.clone(), self.id());
+        let reading = async move { records(&parts, &id).await };
+        context.spawn(reading.into_actor(self).map(|read, actor, context| {
+            match read {
+                Ok((entries, _)) => entries.into_iter().for_each(|entry| actor.hear(entry, context)),
+                // Timers read what is missed; a broken log is noticed there too.
+                Err(error) => {
+                    tracing::warn!(config_id = %actor.id(), error = %error, "records could not be read again");
                 }
             }
-            // Timers read what is missed; a broken log is noticed there too.
-            Err(error) => tracing::warn!(config_id = %actor.id(), error = %error, "records could not be read again"),
+            let was = std::mem::take(&mut actor.reload);
+            if was == Reload::Again {
+                actor.reload(context);
+            }
         }));
     }
 }

@@ -2,9 +2,13 @@
 //!
 //! Loads its state from the log, hears what happens to its records on the live feed, and keeps a work item for every
 //! record that waits for something. Everything that takes time is a future of the actor's context that comes back as a
-//! message. Deliberately absent: writing a record's outcome (the record actor's) and judging budgets (the vault's).
+//! message. Invariants: nothing is decided or sent once the tenure is over; whatever was promised to somebody is in the
+//! log before it is answered. Deliberately absent: writing a record's outcome (the record actor's) and judging budgets
+//! (the vault's).
 
 mod apply;
+mod commands;
+mod conditions;
 mod dispatch;
 mod inventory;
 mod load;
@@ -15,19 +19,19 @@ mod run;
 mod work;
 
 use std::{
+    cell::Cell,
     collections::{BTreeMap, BTreeSet},
+    rc::Rc,
     time::Duration,
 };
 
 use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message, StreamHandler};
 use broker::{Entry, Incoming, LiveEntry};
-use domain::{index::Index, plan::Step};
-use proto_msgs::{
-    Config, ConfigId, CorrelationId, Epoch, Record, RecordKey, Revision, Sequence, Status, Timestamp,
-    api::{Condition, ConditionKind},
-};
+use domain::{index::Index, inventory::Listed, plan::Step};
+use proto_msgs::{Config, ConfigId, CorrelationId, Record, RecordKey, Revision, Status, Timestamp};
 
-use crate::{CoordinatorParts, fleet::Fleet, vault_actor::VaultHandle};
+use crate::{CoordinatorParts, fleet::Fleet, tenure::Tenure, vault_actor::VaultHandle};
+use conditions::Conditions;
 use dispatch::Jobs;
 pub(crate) use load::{Loaded, load};
 use run::{ActiveRun, Runs};
@@ -45,41 +49,62 @@ pub(crate) struct ConfigParts {
     pub fleet: Fleet,
     pub source: VaultHandle,
     pub target: VaultHandle,
-    pub epoch: Epoch,
+    pub tenure: Tenure,
+}
+
+/// What others may see of the actor without asking it.
+#[derive(Debug, Default)]
+struct Standing {
+    has_run: Cell<bool>,
+    was_overtaken: Cell<bool>,
+    /// Under which revision things are sent; none: nothing is any more.
+    revision: Cell<Option<Revision>>,
 }
 
 /// A handle to one config's coordinator. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct ConfigHandle(Addr<ConfigActor>);
+pub(crate) struct ConfigHandle {
+    actor: Addr<ConfigActor>,
+    standing: Rc<Standing>,
+}
 
 impl ConfigHandle {
     pub(crate) fn start(parts: ConfigParts, loaded: Loaded) -> Self {
-        Self(ConfigActor::create(|context| ConfigActor::new(parts, loaded, context)))
+        let standing = Rc::new(Standing::default());
+        let of_actor = standing.clone();
+        Self { actor: ConfigActor::create(|context| ConfigActor::new(parts, loaded, of_actor, context)), standing }
     }
 
     pub(crate) fn is_running(&self) -> bool {
-        self.0.connected()
+        self.actor.connected()
     }
 
     /// The config was written again.
     pub(crate) fn update(&self, entry: Entry<Config>) {
-        self.0.do_send(Updated(Box::new(entry)));
+        self.actor.do_send(Updated(Box::new(entry)));
     }
 
     /// The slot was lost, or the process leaves: nothing more is decided.
     pub(crate) fn stop(&self) {
-        self.0.do_send(Stop);
+        self.standing.revision.set(None);
+        self.actor.do_send(Stop);
     }
 
-    /// Whether a run is open; not answered: it is gone, and none is.
-    pub(crate) async fn is_busy(&self) -> bool {
-        self.0.send(IsBusy).await.unwrap_or(false)
+    /// Whether a run is open.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.standing.has_run.get()
+    }
+
+    /// Whether it stopped because a newer owner was heard of.
+    pub(crate) fn was_overtaken(&self) -> bool {
+        self.standing.was_overtaken.get()
     }
 }
 
 /// The coordinator of one config.
 pub(crate) struct ConfigActor {
     parts: ConfigParts,
+    standing: Rc<Standing>,
     config: Config,
     revision: Revision,
     index: Index,
@@ -89,15 +114,16 @@ pub(crate) struct ConfigActor {
     runs: Runs,
     /// Planned, and not yet on their way into the log.
     steps: Vec<Step>,
-    conditions: BTreeMap<&'static str, Condition>,
+    /// The source item of each planned sync, as it was listed, until its attempt came back.
+    listed: BTreeMap<RecordKey, Listed>,
+    conditions: Conditions,
     jobs: Jobs,
     next_job: u64,
     /// Jobs that have not come back.
     dispatching: usize,
-    /// To be compared again once their attempt is over.
-    rechecks: BTreeSet<RecordKey>,
-    /// A worker knows a newer owner: nothing more is decided here.
-    is_stale: bool,
+    /// Records that are read from the leader right now.
+    reading: BTreeSet<RecordKey>,
+    reload: load::Reload,
     /// The config's records are being removed, or are again at this time.
     removing_until: Option<Timestamp>,
 }
@@ -113,28 +139,27 @@ impl Actor for ConfigActor {
 }
 
 impl ConfigActor {
-    fn new(parts: ConfigParts, loaded: Loaded, context: &mut Context<Self>) -> Self {
-        let Loaded { config, revision, index, open, run, live, queries, commands, refused, .. } = loaded;
+    fn new(parts: ConfigParts, loaded: Loaded, standing: Rc<Standing>, context: &mut Context<Self>) -> Self {
+        let Loaded { config, revision, index, open, run, last_verified, unreadable, live, queries, commands } = loaded;
         context.add_stream(live);
         context.add_stream(queries.into_stream(Asked::Query));
         context.add_stream(commands.into_stream(Asked::Command));
-        context.add_stream(refused.into_stream(Asked::Refused));
-        let now = parts.parts.origin.boot();
-        let is_interrupted = run.as_ref().is_some_and(|run| run.envelope.body.is_open());
-        // What waits in a run that is resumed is planned again.
-        let open = open.into_iter().filter(|(record, _)| !is_interrupted || record.status != Status::Pending);
+        let boot = parts.parts.origin.boot();
+        standing.revision.set((!config.deleted).then_some(revision));
         Self {
-            work: Work::of(open.collect(), now),
-            runs: Runs::of(run),
+            work: Work::of(open, boot),
+            runs: Runs::of(run, last_verified),
             run: None,
             steps: Vec::new(),
-            conditions: BTreeMap::new(),
-            jobs: dispatch::start(parts.clone(), context),
+            listed: BTreeMap::new(),
+            conditions: Conditions::of(unreadable, parts.parts.origin.now()),
+            jobs: dispatch::start(parts.clone(), standing.clone(), context),
             next_job: 1,
             dispatching: 0,
-            rechecks: BTreeSet::new(),
-            is_stale: false,
+            reading: BTreeSet::new(),
+            reload: load::Reload::default(),
             removing_until: None,
+            standing,
             parts,
             config,
             revision,
@@ -154,12 +179,21 @@ impl ConfigActor {
         self.run.as_ref().map_or_else(|| self.parts.parts.origin.correlation_id(), |run| run.state.correlation_id)
     }
 
+    /// Whether anything may be decided or sent: this process owns the slot, and the log is there to hold it to that.
+    fn may_act(&self) -> bool {
+        self.parts.tenure.holds(self.parts.parts.origin.boot()) && self.parts.parts.broker.bus.is_connected()
+    }
+
     fn tick(&mut self, context: &mut Context<Self>) {
-        if self.is_stale {
+        if self.standing.was_overtaken.get() {
             context.stop();
             return;
         }
-        self.check_conditions();
+        self.standing.has_run.set(self.run.is_some());
+        self.check_workers();
+        if !self.may_act() {
+            return;
+        }
         self.look_at_timers(context);
         if self.config.deleted {
             self.remove_when_quiet(context);
@@ -170,27 +204,10 @@ impl ConfigActor {
         self.finish_when_done(context);
     }
 
-    fn check_conditions(&mut self) {
-        let has_workers = self.parts.fleet.has_workers();
-        let message = "no worker is heard: start one with `keyferry worker`, or look at its log";
-        self.set_condition(ConditionKind::WorkersAvailable, has_workers, (!has_workers).then(|| message.to_owned()));
-    }
-
-    fn set_condition(&mut self, kind: ConditionKind, ok: bool, message: Option<String>) {
-        let name = match kind {
-            ConditionKind::SourceReadable => "source_readable",
-            ConditionKind::TargetWritable => "target_writable",
-            ConditionKind::WorkersAvailable => "workers_available",
-        };
-        let since =
-            self.conditions.get(name).filter(|known| known.ok == ok).map_or_else(|| self.now(), |known| known.since);
-        self.conditions.insert(name, Condition { kind, ok, message, since });
-    }
-
     /// Takes a record's newest state in, wherever it was heard of; what is no news changes nothing.
-    fn hear(&mut self, record: Record, sequence: Sequence) {
-        if self.index.upsert(&record, sequence) && !record.removed {
-            self.follow_up(record, sequence);
+    fn hear(&mut self, entry: Entry<Record>, context: &mut Context<Self>) {
+        if self.index.upsert(&entry.envelope.body, entry.sequence) && !entry.envelope.body.removed {
+            self.follow_up(entry, context);
         }
     }
 }
@@ -211,13 +228,16 @@ impl Handler<Updated> for ConfigActor {
         tracing::info!(config_id = %self.id(), revision = revision.0, "config was changed");
         self.config = entry.envelope.body;
         self.revision = revision;
+        self.standing.revision.set((!self.config.deleted).then_some(revision));
         // Decided under the old revision; what was dispatched comes in, the rest is planned again.
-        self.work.drop_queued();
+        self.steps.clear();
+        let dropped = self.work.drop_queued();
+        let has_run = self.run.is_some();
         if let Some(run) = &mut self.run {
             let work = &self.work;
             run.outstanding.retain(|key| work.get(key).is_some());
         }
-        self.schedule_first();
+        self.schedule_edited(has_run || dropped > 0);
     }
 }
 
@@ -234,23 +254,10 @@ impl Handler<Stop> for ConfigActor {
     }
 }
 
-#[derive(Message)]
-#[rtype(result = "bool")]
-struct IsBusy;
-
-impl Handler<IsBusy> for ConfigActor {
-    type Result = bool;
-
-    fn handle(&mut self, _: IsBusy, _: &mut Self::Context) -> bool {
-        self.run.is_some()
-    }
-}
-
 /// A request on one of the config's subjects.
 enum Asked {
     Query(Incoming),
     Command(Incoming),
-    Refused(Incoming),
 }
 
 impl StreamHandler<Asked> for ConfigActor {
@@ -258,7 +265,6 @@ impl StreamHandler<Asked> for ConfigActor {
         match asked {
             Asked::Query(incoming) => self.query(&incoming, context),
             Asked::Command(incoming) => self.command(&incoming, context),
-            Asked::Refused(incoming) => self.refused(&incoming, context),
         }
     }
 
@@ -272,7 +278,7 @@ impl StreamHandler<LiveEntry<Record>> for ConfigActor {
     fn handle(&mut self, live: LiveEntry<Record>, context: &mut Self::Context) {
         match live {
             LiveEntry::Entry(entry) => {
-                self.hear(entry.envelope.body, entry.sequence);
+                self.hear(entry, context);
                 self.pump(context);
                 self.finish_when_done(context);
             }
@@ -283,4 +289,19 @@ impl StreamHandler<LiveEntry<Record>> for ConfigActor {
     fn finished(&mut self, context: &mut Self::Context) {
         context.stop();
     }
+}
+
+/// Whether a record waits for an attempt, or has to be compared once more.
+fn is_open(record: &Record) -> bool {
+    !record.removed && (!record.status.is_settled() || domain::lifecycle::is_doubtful(record))
+}
+
+/// Whether somebody asked for this record by itself, outside of any run.
+fn is_urgent(record: &Record) -> bool {
+    record.run.is_none() || (record.status.is_settled() && domain::lifecycle::is_doubtful(record))
+}
+
+/// Decided under an older edit of the config: planned again, not attempted.
+fn is_outdated(record: &Record, revision: Revision) -> bool {
+    record.status == Status::Pending && record.revision != revision
 }

@@ -3,31 +3,28 @@
 use std::time::Duration;
 
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
-use broker::{Entry, Incoming, LogError};
-use proto_msgs::{ErrorCode, MemberId, Record, RecordKey, Sequence, Status, worker::OutcomeRefused};
+use broker::{Entry, LogError};
+use domain::{backoff::ATTEMPTS_MAX, lifecycle};
+use proto_msgs::{MemberId, Record, RecordKey, Status, vault::Side};
 
 use super::{
     ConfigActor,
     dispatch::needs,
+    is_outdated,
     work::{Due, Item, Permits, Stage},
 };
 use crate::vault_actor::Need;
 
-/// Longest that a vault is left alone because one of its calls was throttled.
-const HOLD_MAX: Duration = Duration::from_secs(10);
-
 impl ConfigActor {
     /// Goes on with a record whose state is new.
-    pub(super) fn follow_up(&mut self, record: Record, sequence: Sequence) {
-        let key = record.id.key();
+    pub(super) fn follow_up(&mut self, entry: Entry<Record>, _: &mut Context<Self>) {
+        let (key, record) = (entry.envelope.body.id.key(), &entry.envelope.body);
         match record.status {
-            // Written by this actor, which goes on with it by itself.
-            Status::Pending => {}
-            Status::Syncing => self.opened(&key, record, sequence),
+            Status::Pending => self.waits(key, entry),
+            Status::Syncing => self.opened(key, entry),
             Status::Retrying => {
-                self.came_back(&key, &record);
-                let until = record.next_attempt.unwrap_or_default();
-                self.work.put(key.clone(), Item::new(record, sequence, Stage::Retrying { until }));
+                self.came_back(&key, record);
+                self.work.put(key.clone(), Item::of(entry, self.parts.parts.origin.boot()));
                 self.done(&key);
             }
             Status::Active
@@ -51,50 +48,70 @@ impl ConfigActor {
             | Status::BlockedDeleteHeld
             | Status::Disabled
             | Status::Deleted => {
-                self.came_back(&key, &record);
+                self.came_back(&key, record);
                 self.work.remove(&key);
                 self.done(&key);
-                if self.rechecks.remove(&key) {
-                    self.work.put(key, Item::recheck(record, sequence));
+                if lifecycle::is_doubtful(record) {
+                    self.work.put(key, Item::new(entry, Stage::Queued));
                 }
             }
         }
     }
 
-    fn opened(&mut self, key: &RecordKey, record: Record, sequence: Sequence) {
+    /// It waits for an attempt. One that is on its way was decided on an older state: its intent is refused.
+    fn waits(&mut self, key: RecordKey, entry: Entry<Record>) {
+        if is_outdated(&entry.envelope.body, self.revision) || self.config.deleted {
+            return;
+        }
+        let is_planned = |run: &super::ActiveRun| entry.envelope.body.run == Some(run.state.id);
+        if let Some(run) = self.run.as_mut().filter(|run| is_planned(run)) {
+            run.outstanding.insert(key.clone());
+        }
+        if let Some(worker) = self.work.get(&key).and_then(|item| item.stage.worker()) {
+            self.parts.fleet.gave_back(worker);
+        }
+        self.work.put(key, Item::new(entry, Stage::Queued));
+    }
+
+    fn opened(&mut self, key: RecordKey, entry: Entry<Record>) {
         let since = self.parts.parts.origin.boot();
-        let named = record.unresolved.as_ref().map(|unresolved| unresolved.worker.clone());
-        let Some(mut item) = self.work.remove(key) else {
-            if let Some(worker) = named {
-                self.work.put(key.clone(), Item::new(record, sequence, Stage::Open { worker, since }));
-            }
+        let Some(mut item) = self.work.remove(&key) else {
+            self.work.put(key, Item::of(entry, since));
             return;
         };
+        let named = entry.envelope.body.unresolved.as_ref().map(|unresolved| unresolved.worker.clone());
         // An attempt may append twice before it ends: time runs from what was seen first.
-        let stage = match (&item.stage, named) {
-            (Stage::Open { .. }, _) => item.stage.clone(),
-            (Stage::Accepted { worker, .. }, _) => Stage::Open { worker: worker.clone(), since },
-            (_, Some(worker)) => Stage::Open { worker, since },
-            (_, None) => item.stage.clone(),
+        item.stage = match (item.stage, named) {
+            (stage @ Stage::Open { .. }, _) => stage,
+            (Stage::Accepted { worker, .. }, _) | (_, Some(worker)) => Stage::Open { worker, since },
+            (stage, None) => stage,
         };
-        (item.record, item.sequence, item.stage) = (record, sequence, stage);
-        self.work.put(key.clone(), item);
+        (item.sequence, item.correlation, item.record) =
+            (entry.sequence, entry.envelope.correlation_id, entry.envelope.body);
+        self.work.put(key, item);
     }
 
     /// An attempt ended: its permits go back with what was called.
     fn came_back(&mut self, key: &RecordKey, record: &Record) {
-        let now = self.now();
+        self.listed.remove(key);
         let Some(mut item) = self.work.remove(key) else { return };
-        if let Stage::Accepted { worker, .. } | Stage::Open { worker, .. } = &item.stage {
+        if let (Some(run), Some(attempt)) = (&mut self.run, &record.last_attempt)
+            && record.run == Some(run.state.id)
+            && item.stage.is_under_way()
+        {
+            run.state.counts.calls += attempt.calls;
+        }
+        if let Some(worker) = item.stage.worker() {
             self.parts.fleet.gave_back(worker);
         }
         let Some(Permits { source, target }) = item.permits.take() else { return };
-        let hold = record.next_attempt.map_or(Duration::ZERO, |next| next.since(now).min(HOLD_MAX));
-        // Which of the two vaults it was is not told: both are spared.
-        let throttled = (record.code == Some(ErrorCode::Throttled)).then_some(Some(hold));
+        let throttled = |side| {
+            let attempt = record.last_attempt.as_ref().filter(|attempt| attempt.throttled == Some(side))?;
+            Some(attempt.retry_after_ms.map(Duration::from_millis))
+        };
         let (at_source, at_target) = made(record);
-        source.end(at_source, throttled);
-        target.end(at_target, throttled);
+        source.end(at_source, throttled(Side::Source));
+        target.end(at_target, throttled(Side::Target));
     }
 
     /// A planned record came to an end, or goes on by itself.
@@ -112,16 +129,19 @@ impl ConfigActor {
         for due in due {
             match due {
                 Due::Retry(key) => self.work.set(&key, Stage::Queued),
-                Due::Move(key) => self.requeue(&key, false),
+                Due::Move(key) => self.requeue(&key, false, context),
                 Due::Read(key) => self.read_head(key, context),
             }
         }
     }
 
     /// Takes a record from a worker that says nothing.
-    fn requeue(&mut self, key: &RecordKey, may_have_written: bool) {
+    fn requeue(&mut self, key: &RecordKey, may_have_written: bool, context: &mut Context<Self>) {
         let Some(mut item) = self.work.remove(key) else { return };
         tracing::info!(config_id = %self.id(), record = %key, may_have_written, "record is moved from a silent worker");
+        if item.record.attempt.saturating_add(1) >= ATTEMPTS_MAX && may_have_written {
+            return self.give_up(item, context);
+        }
         item.stage = Stage::Queued;
         item.outcome_unknown |= may_have_written;
         // Dropped, they count as used: whether they were is not known.
@@ -129,14 +149,29 @@ impl ConfigActor {
         self.work.put(key.clone(), item);
     }
 
+    /// An item whose attempts never come to an end is not tried for ever: it may be what ends the workers.
+    fn give_up(&mut self, item: Item, context: &mut Context<Self>) {
+        let record = lifecycle::given_up(item.record, self.revision);
+        let (log, expected) = (self.parts.parts.broker.log(), item.sequence);
+        let envelope = self.parts.parts.origin.envelope(item.correlation, record);
+        let giving_up = async move {
+            let result = log.append_record(&envelope, expected).await;
+            (envelope, result)
+        };
+        context.spawn(giving_up.into_actor(self).map(|(envelope, result), actor, context| match result {
+            Ok(sequence) => actor.hear(Entry { time: envelope.time, envelope, sequence }, context),
+            // Whatever stands there instead is heard of, or read by the next reload.
+            Err(error) => tracing::warn!(config_id = %actor.id(), error = %error, "record could not be given up"),
+        }));
+    }
+
     fn read_head(&mut self, key: RecordKey, context: &mut Context<Self>) {
-        let Some(item) = self.work.get(&key) else { return };
-        let (id, before, known) = (item.record.id.clone(), item.stage.clone(), item.sequence);
-        self.work.set(&key, Stage::Reading);
-        let log = self.parts.parts.broker.log();
+        let Some(item) = self.work.get(&key).filter(|_| self.reading.insert(key.clone())) else { return };
+        let (id, log) = (item.record.id.clone(), self.parts.parts.broker.log());
         let reading = async move { log.record(&id).await };
         context.spawn(reading.into_actor(self).map(move |head, actor, context| {
-            actor.read_head_of(&key, before, known, head);
+            actor.reading.remove(&key);
+            actor.read_head_of(&key, head, context);
             actor.pump(context);
             actor.finish_when_done(context);
         }));
@@ -145,50 +180,28 @@ impl ConfigActor {
     fn read_head_of(
         &mut self,
         key: &RecordKey,
-        before: Stage,
-        known: Sequence,
         head: Result<Option<Entry<Record>>, LogError>,
+        context: &mut Context<Self>,
     ) {
-        if self.work.get(key).is_none_or(|item| item.stage != Stage::Reading) {
-            return;
-        }
-        self.work.set(key, before.clone());
+        let Some(item) = self.work.get(key) else { return };
+        let (known, is_open) = (item.sequence, matches!(item.stage, Stage::Open { .. }));
         match head {
-            Ok(Some(entry)) if entry.sequence > known => self.hear(entry.envelope.body, entry.sequence),
-            Ok(Some(_)) => self.requeue(key, matches!(before, Stage::Open { .. })),
-            Ok(None) => _ = self.work.remove(key),
+            // Whether the index knows it already or not: the item does not.
+            Ok(Some(entry)) if entry.sequence > known => {
+                self.index.upsert(&entry.envelope.body, entry.sequence);
+                self.follow_up(entry, context);
+            }
+            Ok(Some(_)) if item.stage.is_under_way() => self.requeue(key, is_open, context),
+            Ok(Some(_)) => {}
+            Ok(None) => {
+                self.work.remove(key);
+                self.done(key);
+            }
             // Looked at again with the next timer.
             Err(error) => {
-                tracing::warn!(config_id = %self.id(), record = %key, error = %error, "record could not be read")
+                tracing::warn!(config_id = %self.id(), record = %key, error = %error, "record could not be read");
             }
         }
-    }
-
-    /// A worker's outcome was refused: what it wrote is compared with the source again.
-    pub(super) fn refused(&mut self, incoming: &Incoming, context: &mut Context<Self>) {
-        let Ok(envelope) = broker::read::<OutcomeRefused>(incoming) else { return };
-        let (correlation, refused) = (envelope.correlation_id, envelope.body);
-        tracing::warn!(config_id = %self.id(), record = %refused.record, worker_id = %refused.worker, correlation_id = %correlation, may_have_written = refused.may_have_written, "outcome was refused: the record is compared again");
-        self.reply(incoming, correlation, (), context);
-        let key = refused.record.key();
-        if self.work.get(&key).is_some_and(|item| item.stage.is_under_way()) {
-            self.rechecks.insert(key);
-            return;
-        }
-        let log = self.parts.parts.broker.log();
-        let reading = async move { log.record(&refused.record).await };
-        context.spawn(reading.into_actor(self).map(move |head, actor, context| match head {
-            Ok(Some(entry)) if !entry.envelope.body.removed => {
-                let item = Item::recheck(entry.envelope.body, entry.sequence);
-                actor.work.put_unless_under_way(key, item);
-                actor.pump(context);
-            }
-            Ok(_) => {}
-            Err(error) => {
-                tracing::warn!(config_id = %actor.id(), error = %error, "record could not be read: compared after its next attempt");
-                actor.rechecks.insert(key);
-            }
-        }));
     }
 }
 
@@ -200,6 +213,6 @@ fn made(record: &Record) -> (Need, Need) {
     let (gets, sets) = (count(calls.get), count(calls.set));
     let at_source = gets.min(source.reads);
     let creating = sets.min(target.creating);
-    let at_target = gets - at_source + (sets - creating);
+    let at_target = (gets - at_source).saturating_add(sets - creating);
     (Need { creating: 0, reads: at_source }, Need { creating, reads: at_target })
 }

@@ -1,16 +1,15 @@
-//! What is asked of a config's coordinator, and what it is told to do.
+//! What is asked of a config's coordinator, and how it answers.
 
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 use broker::Incoming;
 use domain::rule::NameGlob;
 use proto_msgs::{
-    CorrelationId, Message, RecordId, RecordKey, RequestCode, Status,
-    api::{CommandReply, ConfigCommand, ConfigQuery, ConfigReply, ConfigSummary, PAGE_MAX, RecordFilter},
+    CorrelationId, Message, RecordKey, RequestCode, Status,
+    api::{ConfigQuery, ConfigReply, ConfigSummary, PAGE_MAX, RecordFilter},
     error::Refusal,
-    run::Trigger,
 };
 
-use super::{ConfigActor, work::Item};
+use super::ConfigActor;
 
 impl ConfigActor {
     pub(super) fn query(&mut self, incoming: &Incoming, context: &mut Context<Self>) {
@@ -25,7 +24,7 @@ impl ConfigActor {
         self.reply(incoming, correlation, reply, context);
     }
 
-    fn question<Q: Message>(&self, incoming: &Incoming) -> Option<(CorrelationId, Q)> {
+    pub(super) fn question<Q: Message>(&self, incoming: &Incoming) -> Option<(CorrelationId, Q)> {
         match broker::read::<Q>(incoming) {
             Ok(envelope) => Some((envelope.correlation_id, envelope.body)),
             // What cannot be read has no sender we know; the sender's deadline tells it.
@@ -56,7 +55,7 @@ impl ConfigActor {
     fn summary(&self) -> ConfigSummary {
         ConfigSummary {
             coordinator: self.parts.parts.origin.member().clone(),
-            epoch: self.parts.epoch,
+            epoch: self.parts.tenure.epoch,
             by_status: self.index.by_status().clone(),
             by_code: self.index.by_code().clone(),
             run: match &self.run {
@@ -65,7 +64,7 @@ impl ConfigActor {
             },
             next_run: self.runs.next,
             last_verified_at: self.runs.last_verified,
-            conditions: self.conditions.values().cloned().collect(),
+            conditions: self.conditions.all(),
         }
     }
 
@@ -90,103 +89,4 @@ impl ConfigActor {
         let next = keys.next().and_then(|_| page.last().cloned());
         Ok(ConfigReply::Records { keys: page, next, total })
     }
-
-    pub(super) fn command(&mut self, incoming: &Incoming, context: &mut Context<Self>) {
-        let Some((correlation, command)) = self.question::<ConfigCommand>(incoming) else { return };
-        if self.config.deleted {
-            let refusal = Refusal::new(RequestCode::NotFound, "the config is being deleted", "create it again");
-            return self.reply(incoming, correlation, CommandReply::Refused { refusal }, context);
-        }
-        match command {
-            ConfigCommand::Sync { actor } => self.run_for(incoming, correlation, &actor, Trigger::Manual, context),
-            ConfigCommand::Expand { actor } => self.run_for(incoming, correlation, &actor, Trigger::Expand, context),
-            ConfigCommand::SyncRecord { actor, key } => self.sync_record(incoming, correlation, &actor, key, context),
-        }
-    }
-
-    fn run_for(
-        &mut self,
-        incoming: &Incoming,
-        correlation: CorrelationId,
-        actor: &str,
-        trigger: Trigger,
-        context: &mut Context<Self>,
-    ) {
-        let id = self.parts.parts.origin.run_id();
-        let wanted = self.runs.want(super::run::Wanted { id, correlation, trigger });
-        tracing::info!(config_id = %self.id(), run_id = %wanted.id, correlation_id = %wanted.correlation, actor, trigger = ?trigger, "run was asked for");
-        let reply = CommandReply::Accepted { run: Some(wanted.id), correlation_id: wanted.correlation };
-        self.reply(incoming, correlation, reply, context);
-        self.start_when_due(context);
-    }
-
-    fn sync_record(
-        &mut self,
-        incoming: &Incoming,
-        correlation: CorrelationId,
-        by: &str,
-        key: RecordKey,
-        context: &mut Context<Self>,
-    ) {
-        if let Some(refusal) = self.refusal_of(&key) {
-            return self.reply(incoming, correlation, CommandReply::Refused { refusal }, context);
-        }
-        tracing::info!(config_id = %self.id(), record = %key, correlation_id = %correlation, actor = by, "sync was asked for");
-        let id = RecordId { config: self.id(), kind: key.kind, name: key.name.clone() };
-        let (log, incoming) = (self.parts.parts.broker.log(), incoming.clone());
-        let reading = async move { log.record(&id).await };
-        context.spawn(reading.into_actor(self).map(move |head, actor, context| {
-            let reply = match head {
-                Ok(Some(entry)) => {
-                    let item =
-                        Item { correlation: Some(correlation), ..Item::recheck(entry.envelope.body, entry.sequence) };
-                    actor.work.put_unless_under_way(key, item);
-                    CommandReply::Accepted { run: None, correlation_id: correlation }
-                }
-                Ok(None) => CommandReply::Refused { refusal: not_found(&key) },
-                Err(error) => CommandReply::Refused {
-                    refusal: Refusal::new(
-                        error.code(),
-                        "the record could not be read from the log",
-                        "try again in a moment",
-                    ),
-                },
-            };
-            actor.reply(&incoming, correlation, reply, context);
-            actor.pump(context);
-        }));
-    }
-
-    /// Why this record cannot be synced by itself now.
-    fn refusal_of(&self, key: &RecordKey) -> Option<Refusal> {
-        let Some(entry) = self.index.get(key) else { return Some(not_found(key)) };
-        if self.work.get(key).is_some_and(|item| item.stage.is_under_way()) {
-            let detail = "the record is being attempted right now";
-            return Some(Refusal::new(RequestCode::Busy, detail, "look at its outcome, then ask again"));
-        }
-        // Decided from the listings alone: an attempt of this record by itself would only get round the rule.
-        let is_decided_by_listing = matches!(
-            entry.status,
-            Status::BlockedExcluded
-                | Status::BlockedSourceSoftDeleted
-                | Status::BlockedSourceDisabled
-                | Status::BlockedCrossGeographyKey
-                | Status::BlockedCrossSubscriptionKey
-                | Status::BlockedManagedByCertificate
-                | Status::BlockedGeographyUnknown
-                | Status::BlockedCertificatePending
-                | Status::Disabled
-                | Status::Deleted
-        );
-        is_decided_by_listing.then(|| {
-            let detail = format!("the record is {}", entry.status);
-            let fix = format!("remove the reason (`keyferry explain {}`), then expand the config again", entry.status);
-            Refusal::new(RequestCode::InvalidInput, detail, fix)
-        })
-    }
-}
-
-fn not_found(key: &RecordKey) -> Refusal {
-    let detail = format!("the config has no record {key}");
-    Refusal::new(RequestCode::NotFound, detail, "list the records; if the item is new, expand the config first")
 }

@@ -3,10 +3,14 @@
 use std::time::Duration;
 
 use actix::{ActorContext, ActorFutureExt, AsyncContext, Context, WrapFuture};
-use broker::LogError;
+use broker::{Entry, LogError};
 use domain::lifecycle;
-use futures::{StreamExt, TryStreamExt, stream};
-use proto_msgs::{Config, CorrelationId, RecordId, Revision, api::NameReservation, run::RunEnd};
+use futures::{StreamExt, TryStreamExt};
+use proto_msgs::{
+    Config, CorrelationId, Record, Revision, Run,
+    api::NameReservation,
+    run::{Phase, RunEnd},
+};
 
 use super::ConfigActor;
 use crate::CoordinatorParts;
@@ -22,19 +26,16 @@ impl ConfigActor {
         if self.work.has_attempts() || self.removing_until.is_some_and(|until| now < until) {
             return;
         }
-        if let Some(run) = &mut self.run {
-            if run.is_applied && run.ending.is_none_or(|until| now >= until) {
-                run.ending = Some(now.plus(AGAIN));
+        if let Some(run) = &self.run {
+            // One that is still writing its plan ends when that is done.
+            if run.state.is_open() && (run.is_applied || !run.is_applying) {
                 self.end_run(RunEnd::Cancelled, context);
             }
             return;
         }
         self.removing_until = Some(self.now().plus(Duration::MAX));
-        let ids =
-            self.index.iter().map(|(key, _)| RecordId { config: self.id(), kind: key.kind, name: key.name.clone() });
-        let ids: Vec<RecordId> = ids.collect();
         let (parts, config, revision) = (self.parts.parts.clone(), self.config.clone(), self.revision);
-        let removing = remove(parts, config, revision, ids);
+        let removing = remove(parts, config, revision, self.runs.last.clone());
         context.spawn(removing.into_actor(self).map(|result, actor, context| match result {
             Ok(()) => {
                 tracing::info!(config_id = %actor.id(), "config was removed");
@@ -52,10 +53,18 @@ async fn remove(
     parts: CoordinatorParts,
     config: Config,
     revision: Revision,
-    ids: Vec<RecordId>,
+    last: Option<Entry<Run>>,
 ) -> Result<(), LogError> {
-    let correlation = config.change.correlation_id;
-    let removals = stream::iter(ids).map(|id| remove_record(parts.clone(), id, correlation));
+    let (log, correlation) = (parts.broker.log(), config.change.correlation_id);
+    // A run that another owner left open is over, too.
+    if let Some(Entry { envelope, sequence, .. }) = last.filter(|last| last.envelope.body.is_open()) {
+        let (ended, end) = (Some(parts.origin.now()), Some(RunEnd::Cancelled));
+        let run = Run { phase: Phase::Ended, ended, end, ..envelope.body };
+        log.append_run(&parts.origin.envelope(correlation, run), sequence).await?;
+    }
+    // From the log, not from memory: an append whose answer was lost may have left a record nobody here knows.
+    let records = log.records(&config.id).await?;
+    let removals = records.map(|entry| remove_record(parts.clone(), entry, correlation));
     removals.buffer_unordered(AT_ONCE).try_collect::<Vec<()>>().await?;
     let configs = parts.broker.configs();
     let reservation = parts.origin.envelope(correlation, NameReservation { config: config.id });
@@ -63,13 +72,15 @@ async fn remove(
     configs.forget(&parts.origin.envelope(correlation, config), revision).await
 }
 
-async fn remove_record(parts: CoordinatorParts, id: RecordId, correlation: CorrelationId) -> Result<(), LogError> {
-    let log = parts.broker.log();
-    match log.record(&id).await? {
-        Some(entry) if !entry.envelope.body.removed => {
-            let envelope = parts.origin.envelope(correlation, lifecycle::removed(entry.envelope.body));
-            log.remove_record(&envelope, entry.sequence).await.map(drop)
-        }
-        Some(_) | None => Ok(()),
+async fn remove_record(
+    parts: CoordinatorParts,
+    entry: Result<Entry<Record>, LogError>,
+    correlation: CorrelationId,
+) -> Result<(), LogError> {
+    let entry = entry?;
+    if entry.envelope.body.removed {
+        return Ok(());
     }
+    let envelope = parts.origin.envelope(correlation, lifecycle::removed(entry.envelope.body));
+    parts.broker.log().remove_record(&envelope, entry.sequence).await.map(drop)
 }

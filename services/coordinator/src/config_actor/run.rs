@@ -1,16 +1,17 @@
 //! Runs: when one starts, how it goes on after a change of owner, when it is over.
 //!
 //! The first message of a run is its lock: whoever cannot append it does not run. What is asked for while a run is open
-//! merges into one more run behind it.
+//! merges into one more run behind it, whose id stands in the open run's state before anybody is promised it.
 
 use std::{collections::BTreeSet, time::Duration};
 
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
-use broker::{Entry, LogError};
+use broker::{Entry, Incoming, LogError};
 use domain::timing::{INTERVAL_JITTER, RUN_MIN_LIMIT};
 use proto_msgs::{
     CorrelationId, Envelope, RecordKey, Run, RunId, ScheduleMode, Sequence, Status, Timestamp,
-    run::{Phase, RunCounts, RunEnd, Trigger},
+    api::CommandReply,
+    run::{NextRun, Phase, RunCounts, RunEnd, Trigger},
     vault::CallFailure,
 };
 
@@ -18,34 +19,59 @@ use super::ConfigActor;
 
 /// A run whose start or end could not be written is tried again after this.
 const AGAIN: Duration = Duration::from_secs(5);
+/// Requests that wait for a run to be written: an asker gives up after seconds, and nobody asks a thousand times.
+const WAITING_MAX: usize = 64;
 
 /// The run that is open.
 pub(super) struct ActiveRun {
     pub state: Run,
-    /// Of the run's newest message.
-    pub sequence: Sequence,
+    /// When this owner took it up: its time is counted from then.
+    pub since: Timestamp,
     /// Planned records without an outcome.
     pub outstanding: BTreeSet<RecordKey>,
-    /// The plan's steps are all in the log.
+    /// The plan's steps are on their way into the log.
+    pub is_applying: bool,
+    /// They are all there.
     pub is_applied: bool,
+    /// Steps that could not be written.
+    pub unapplied: u64,
     /// Why nothing could be planned.
     pub failure: Option<CallFailure>,
-    /// Its end is being written, or was tried until then.
-    pub ending: Option<Timestamp>,
+    /// Of the run's newest message.
+    sequence: Sequence,
+    marking: Marking,
+}
+
+/// Whether the run's state is on its way into the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Marking {
+    No,
+    Under,
+    /// It changed meanwhile: once more.
+    Again,
 }
 
 impl ActiveRun {
-    fn new(state: Run, sequence: Sequence) -> Self {
-        Self { state, sequence, outstanding: BTreeSet::new(), is_applied: false, failure: None, ending: None }
+    fn new(state: Run, sequence: Sequence, since: Timestamp) -> Self {
+        Self {
+            state,
+            since,
+            sequence,
+            outstanding: BTreeSet::new(),
+            is_applying: false,
+            is_applied: false,
+            unapplied: 0,
+            failure: None,
+            marking: Marking::No,
+        }
     }
 }
 
-/// A run that somebody or something wants.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Wanted {
-    pub id: RunId,
-    pub correlation: CorrelationId,
-    pub trigger: Trigger,
+/// A request that is answered once its run is in the log.
+struct Waiting {
+    incoming: Incoming,
+    correlation: CorrelationId,
+    run: RunId,
 }
 
 /// When runs start, and what the last one left.
@@ -56,20 +82,15 @@ pub(super) struct Runs {
     /// When the schedule starts the next one.
     pub next: Option<Timestamp>,
     pub last_verified: Option<Timestamp>,
-    wanted: Option<Wanted>,
+    wanted: Option<NextRun>,
+    waiting: Vec<Waiting>,
     is_starting: bool,
     not_before: Option<Timestamp>,
 }
 
 impl Runs {
-    pub(super) fn of(last: Option<Entry<Run>>) -> Self {
-        let ended = last.as_ref().map(|entry| &entry.envelope.body).filter(|run| run.counts.complete);
-        Self { last_verified: ended.and_then(|run| run.ended), last, ..Self::default() }
-    }
-
-    /// Asks for a run; the answer is the one that will be started, which may have been asked for before.
-    pub(super) fn want(&mut self, wanted: Wanted) -> Wanted {
-        *self.wanted.get_or_insert(wanted)
+    pub(super) fn of(last: Option<Entry<Run>>, last_verified: Option<Timestamp>) -> Self {
+        Self { last_verified, last, ..Self::default() }
     }
 
     fn sequence(&self) -> Sequence {
@@ -78,9 +99,37 @@ impl Runs {
 }
 
 impl ConfigActor {
-    pub(super) fn want_run(&mut self, trigger: Trigger) -> Wanted {
+    /// Asks for a run; the answer is the one that will be started, which may have been asked for before.
+    fn want_run(&mut self, trigger: Trigger, correlation: Option<CorrelationId>) -> NextRun {
         let origin = &self.parts.parts.origin;
-        self.runs.want(Wanted { id: origin.run_id(), correlation: origin.correlation_id(), trigger })
+        let fresh = || NextRun {
+            id: origin.run_id(),
+            correlation_id: correlation.unwrap_or_else(|| origin.correlation_id()),
+            trigger,
+        };
+        *self.runs.wanted.get_or_insert_with(fresh)
+    }
+
+    /// Asks for a run on somebody's behalf, who is answered when it can no longer be forgotten.
+    pub(super) fn promise_run(
+        &mut self,
+        incoming: Incoming,
+        correlation: CorrelationId,
+        trigger: Trigger,
+        context: &mut Context<Self>,
+    ) -> NextRun {
+        let wanted = self.want_run(trigger, Some(correlation));
+        if self.runs.waiting.len() < WAITING_MAX {
+            self.runs.waiting.push(Waiting { incoming, correlation, run: wanted.id });
+        }
+        match &mut self.run {
+            Some(run) => {
+                run.state.next = Some(wanted);
+                self.mark_run(context);
+            }
+            None => self.start_when_due(context),
+        }
+        wanted
     }
 
     /// Takes up the run another owner left open, or sets the clock for the next.
@@ -89,7 +138,10 @@ impl ConfigActor {
             return self.schedule_first();
         };
         if last.is_open() {
-            self.runs.wanted = Some(Wanted { id: last.id, correlation: last.correlation_id, trigger: last.trigger });
+            let (id, correlation_id, trigger) = (last.id, last.correlation_id, last.trigger);
+            self.runs.wanted = Some(NextRun { id, correlation_id, trigger });
+        } else if let Some(next) = last.next {
+            self.runs.wanted = Some(next);
         } else if last.revision != self.revision {
             self.schedule_first();
         } else {
@@ -98,9 +150,18 @@ impl ConfigActor {
     }
 
     /// A config that was saved is looked at, unless it never runs by itself.
-    pub(super) fn schedule_first(&mut self) {
+    fn schedule_first(&mut self) {
         if self.config.spec.behaviour.schedule_mode == ScheduleMode::Interval && !self.config.deleted {
-            self.want_run(Trigger::Saved);
+            self.want_run(Trigger::Saved, None);
+        }
+    }
+
+    /// A config that was edited is planned again; one that never runs by itself, if the edit interrupted something.
+    pub(super) fn schedule_edited(&mut self, has_interrupted: bool) {
+        if has_interrupted && !self.config.deleted {
+            self.want_run(Trigger::Saved, None);
+        } else {
+            self.schedule_first();
         }
     }
 
@@ -114,23 +175,24 @@ impl ConfigActor {
     pub(super) fn start_when_due(&mut self, context: &mut Context<Self>) {
         let now = self.now();
         let has_to_wait = self.runs.not_before.is_some_and(|moment| now < moment);
-        if self.run.is_some() || self.runs.is_starting || has_to_wait || !self.parts.fleet.has_workers() {
+        let may_start = self.may_act() && self.parts.fleet.has_workers();
+        if self.run.is_some() || self.runs.is_starting || has_to_wait || !may_start {
             return;
         }
         if self.runs.next.is_some_and(|next| next <= now) {
             self.runs.next = None;
-            self.want_run(Trigger::Schedule);
+            self.want_run(Trigger::Schedule, None);
         }
         if let Some(wanted) = self.runs.wanted {
             self.start(wanted, context);
         }
     }
 
-    fn start(&mut self, wanted: Wanted, context: &mut Context<Self>) {
+    fn start(&mut self, wanted: NextRun, context: &mut Context<Self>) {
         self.runs.is_starting = true;
         let run = self.first_message(wanted);
         let (log, expected) = (self.parts.parts.broker.log(), self.runs.sequence());
-        let envelope = self.parts.parts.origin.envelope(wanted.correlation, run);
+        let envelope = self.parts.parts.origin.envelope(run.correlation_id, run);
         let starting = async move {
             let result = log.append_run(&envelope, expected).await;
             (envelope, result)
@@ -144,7 +206,7 @@ impl ConfigActor {
         }));
     }
 
-    fn first_message(&self, wanted: Wanted) -> Run {
+    fn first_message(&self, wanted: NextRun) -> Run {
         let origin = &self.parts.parts.origin;
         let left = self.runs.last.as_ref().map(|entry| &entry.envelope.body).filter(|run| run.is_open());
         let fresh = Run {
@@ -152,18 +214,29 @@ impl ConfigActor {
             config: self.id(),
             revision: self.revision,
             trigger: wanted.trigger,
-            correlation_id: wanted.correlation,
+            correlation_id: wanted.correlation_id,
             coordinator: origin.member().clone(),
-            epoch: self.parts.epoch,
+            epoch: self.parts.tenure.epoch,
             started: origin.now(),
             phase: Phase::Listing,
             ended: None,
             end: None,
             counts: RunCounts::default(),
+            failures: Vec::new(),
             resumed: 0,
+            next: None,
         };
         match left {
-            Some(left) => Run { id: left.id, started: left.started, resumed: left.resumed + 1, ..fresh },
+            Some(left) => Run {
+                id: left.id,
+                started: left.started,
+                trigger: left.trigger,
+                correlation_id: left.correlation_id,
+                resumed: left.resumed + 1,
+                // What was wanted behind it, or is by now.
+                next: left.next.or(Some(wanted).filter(|wanted| wanted.id != left.id)),
+                ..fresh
+            },
             None => fresh,
         }
     }
@@ -171,10 +244,16 @@ impl ConfigActor {
     fn started_run(&mut self, envelope: Envelope<Run>, sequence: Sequence, context: &mut Context<Self>) {
         let run = envelope.body.clone();
         tracing::info!(config_id = %run.config, run_id = %run.id, correlation_id = %run.correlation_id, trigger = ?run.trigger, resumed = run.resumed, "run started");
-        self.runs.wanted = None;
+        self.runs.wanted = run.next;
         self.runs.next = None;
         self.note_run(envelope, sequence);
-        self.run = Some(ActiveRun::new(run, sequence));
+        let mut active = ActiveRun::new(run, sequence, self.now());
+        // Attempts that another owner dispatched in this run belong to it still.
+        let own = self.work.attempted().filter(|(_, item)| item.record.run == Some(active.state.id));
+        active.outstanding = own.map(|(key, _)| key.clone()).collect();
+        self.run = Some(active);
+        self.standing.has_run.set(true);
+        self.answer_waiting(context);
         self.list(context);
     }
 
@@ -200,58 +279,81 @@ impl ConfigActor {
         }));
     }
 
-    /// Appends how far the run is, and goes on with `then` once that is in the log.
-    pub(super) fn mark_run(
-        &mut self,
-        state: Run,
-        then: fn(&mut Self, &mut Context<Self>),
-        context: &mut Context<Self>,
-    ) {
-        let Some(run) = &self.run else { return };
+    /// Appends the run's state as it is; what changes meanwhile follows.
+    pub(super) fn mark_run(&mut self, context: &mut Context<Self>) {
+        let Some(run) = &mut self.run else { return };
+        if run.marking != Marking::No {
+            run.marking = Marking::Again;
+            return;
+        }
+        run.marking = Marking::Under;
         let (log, expected) = (self.parts.parts.broker.log(), run.sequence);
-        let envelope = self.parts.parts.origin.envelope(state.correlation_id, state);
+        let envelope = self.parts.parts.origin.envelope(run.state.correlation_id, run.state.clone());
         let marking = async move {
             let result = log.append_run(&envelope, expected).await;
             (envelope, result)
         };
         context.spawn(marking.into_actor(self).map(move |(envelope, result), actor, context| match result {
-            Ok(sequence) => {
-                if let Some(run) = &mut actor.run {
-                    run.sequence = sequence;
-                    run.state = envelope.body.clone();
-                }
-                actor.note_run(envelope, sequence);
-                then(actor, context);
-            }
+            Ok(sequence) => actor.marked_run(envelope, sequence, context),
             Err(error) => actor.lost_run(&error, context),
         }));
+    }
+
+    fn marked_run(&mut self, envelope: Envelope<Run>, sequence: Sequence, context: &mut Context<Self>) {
+        let Some(run) = &mut self.run else { return };
+        let was = std::mem::replace(&mut run.marking, Marking::No);
+        run.sequence = sequence;
+        let (phase, has_ended) = (envelope.body.phase, !envelope.body.is_open());
+        self.note_run(envelope, sequence);
+        self.answer_waiting(context);
+        if was == Marking::Again {
+            self.mark_run(context);
+        } else if has_ended {
+            return self.ended_run();
+        }
+        if phase == Phase::Syncing {
+            self.apply(context);
+        }
     }
 
     /// The run's state could not be written: it is read again and, being open, resumed.
     fn lost_run(&mut self, error: &LogError, context: &mut Context<Self>) {
         tracing::warn!(config_id = %self.id(), error = %error, "run could not be marked: resumed after a while");
         if let Some(run) = self.run.take() {
-            let state = run.state;
-            self.runs.wanted = Some(Wanted { id: state.id, correlation: state.correlation_id, trigger: state.trigger });
+            let (id, correlation_id, trigger) = (run.state.id, run.state.correlation_id, run.state.trigger);
+            self.runs.wanted.get_or_insert(NextRun { id, correlation_id, trigger });
         }
         self.runs.not_before = Some(self.now().plus(AGAIN));
         self.read_run(context);
+    }
+
+    /// Answers those whose run is in the log by now.
+    fn answer_waiting(&mut self, context: &mut Context<Self>) {
+        let Some(last) = self.runs.last.as_ref().map(|entry| &entry.envelope.body) else { return };
+        let known = [Some(last.id), last.next.map(|next| next.id)];
+        let (durable, left): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.runs.waiting).into_iter().partition(|waiting| known.contains(&Some(waiting.run)));
+        self.runs.waiting = left;
+        for Waiting { incoming, correlation, run } in durable {
+            let reply = CommandReply::Accepted { run: Some(run), correlation_id: correlation };
+            self.reply(&incoming, correlation, reply, context);
+        }
     }
 
     pub(super) fn finish_when_done(&mut self, context: &mut Context<Self>) {
         let now = self.now();
         let limit = self.config.spec.behaviour.interval.as_duration().max(RUN_MIN_LIMIT);
         let has_failures = self.has_failures();
-        let Some(run) = &mut self.run else { return };
-        let is_over = run.outstanding.is_empty() || now.since(run.state.started) >= limit;
-        let is_ending = run.ending.is_some_and(|until| now < until);
-        if !run.is_applied || !is_over || is_ending {
+        let Some(run) = &self.run else { return };
+        let is_over = run.outstanding.is_empty() || now.since(run.since) >= limit;
+        if !run.is_applied || !is_over || !run.state.is_open() {
             return;
         }
-        run.ending = Some(now.plus(AGAIN));
+        let is_partial =
+            has_failures || run.unapplied > 0 || !run.outstanding.is_empty() || !run.state.failures.is_empty();
         let end = match &run.failure {
             Some(failure) => RunEnd::Failed { code: failure.code, message: failure.detail.message.clone() },
-            None if has_failures => RunEnd::CompletedWithFailures,
+            None if is_partial => RunEnd::CompletedWithFailures,
             None => RunEnd::Completed,
         };
         self.end_run(end, context);
@@ -264,15 +366,17 @@ impl ConfigActor {
 
     pub(super) fn end_run(&mut self, end: RunEnd, context: &mut Context<Self>) {
         let now = self.now();
-        let Some(run) = &self.run else { return };
-        let mut state = Run { phase: Phase::Ended, ended: Some(now), end: Some(end), ..run.state.clone() };
+        let Some(run) = &mut self.run else { return };
+        let state = &mut run.state;
+        (state.phase, state.ended, state.end) = (Phase::Ended, Some(now), Some(end));
         state.counts.by_status = self.index.by_status().clone();
         state.counts.by_code = self.index.by_code().clone();
-        self.mark_run(state, Self::ended_run, context);
+        self.mark_run(context);
     }
 
-    fn ended_run(&mut self, _: &mut Context<Self>) {
+    fn ended_run(&mut self) {
         let Some(run) = self.run.take() else { return };
+        self.standing.has_run.set(false);
         let (state, now) = (run.state, self.now());
         tracing::info!(config_id = %state.config, run_id = %state.id, correlation_id = %state.correlation_id, end = ?state.end, planned = state.counts.planned, unchanged = state.counts.unchanged, "run ended");
         if state.counts.complete {

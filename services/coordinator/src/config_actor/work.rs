@@ -5,29 +5,31 @@ use std::{
     time::Duration,
 };
 
-use domain::timing::{ATTEMPT_MAY_BE_REPEATED_AFTER, OUTCOME_TIMER};
-use proto_msgs::{CorrelationId, MemberId, Record, RecordKey, Sequence, Status, Timestamp, vault::ItemMeta};
+use broker::Entry;
+use domain::{
+    lifecycle,
+    timing::{ATTEMPT_MAY_BE_REPEATED_AFTER, OUTCOME_TIMER},
+};
+use proto_msgs::{CorrelationId, MemberId, Record, RecordKey, Sequence, Status, Timestamp};
 use runtime::BootTime;
 
+use super::is_urgent;
 use crate::vault_actor::{Need, Permit};
 
 /// A record that waits, with its state as the log has it.
 pub(super) struct Item {
     pub record: Record,
     pub sequence: Sequence,
+    /// Under which it was last written.
+    pub correlation: CorrelationId,
     pub stage: Stage,
-    /// The source item as the plan saw it.
-    pub listed: Option<ItemMeta>,
     /// Ahead of bulk work: somebody asked for it.
     pub is_urgent: bool,
-    pub is_thorough: bool,
     /// Somebody may have written without saying so.
     pub outcome_unknown: bool,
     pub permits: Option<Permits>,
     /// The dispatch it was last handed to.
     pub job: u64,
-    /// Of the request that asked for it; none: the run's.
-    pub correlation: Option<CorrelationId>,
 }
 
 /// The rights under which an attempt calls the two vaults.
@@ -57,16 +59,22 @@ pub(super) enum Stage {
     Open { worker: MemberId, since: BootTime },
     /// Its next attempt.
     Retrying { until: Timestamp },
-    /// The leader's word on what became of it.
-    Reading,
 }
 
 impl Stage {
     /// Whether an attempt may be going on.
     pub(super) fn is_under_way(&self) -> bool {
         match self {
-            Self::Dispatching { .. } | Self::Accepted { .. } | Self::Open { .. } | Self::Reading => true,
+            Self::Dispatching { .. } | Self::Accepted { .. } | Self::Open { .. } => true,
             Self::Queued | Self::Retrying { .. } => false,
+        }
+    }
+
+    /// The worker whose room an attempt takes.
+    pub(super) fn worker(&self) -> Option<&MemberId> {
+        match self {
+            Self::Accepted { worker, .. } | Self::Open { worker, .. } => Some(worker),
+            Self::Queued | Self::Dispatching { .. } | Self::Retrying { .. } => None,
         }
     }
 }
@@ -92,17 +100,10 @@ pub(super) struct Work {
 
 impl Work {
     /// What a coordinator before left: attempts under way, and records that wait.
-    pub(super) fn of(open: Vec<(Record, Sequence)>, now: BootTime) -> Self {
+    pub(super) fn of(open: Vec<Entry<Record>>, now: BootTime) -> Self {
         let mut work = Self::default();
-        for (record, sequence) in open {
-            let named = record.unresolved.as_ref().map(|unresolved| unresolved.worker.clone());
-            let stage = match (record.status, named) {
-                (Status::Pending, _) => Stage::Queued,
-                (Status::Syncing, Some(worker)) => Stage::Open { worker, since: now },
-                // Anything else that is not settled is tried again at its time.
-                (_, _) => Stage::Retrying { until: record.next_attempt.unwrap_or_default() },
-            };
-            work.put(record.id.key(), Item::new(record, sequence, stage));
+        for entry in open {
+            work.put(entry.envelope.body.id.key(), Item::of(entry, now));
         }
         work
     }
@@ -117,6 +118,10 @@ impl Work {
 
     pub(super) fn get(&self, key: &RecordKey) -> Option<&Item> {
         self.items.get(key)
+    }
+
+    pub(super) fn get_mut(&mut self, key: &RecordKey) -> Option<&mut Item> {
+        self.items.get_mut(key)
     }
 
     pub(super) fn remove(&mut self, key: &RecordKey) -> Option<Item> {
@@ -136,40 +141,31 @@ impl Work {
         }
     }
 
-    /// Adds an item, unless the record is being attempted.
-    pub(super) fn put_unless_under_way(&mut self, key: RecordKey, item: Item) {
-        if self.get(&key).is_none_or(|known| !known.stage.is_under_way()) {
-            self.put(key, item);
-        }
-    }
-
     /// Whether the record waits for exactly this dispatch.
     pub(super) fn is_job(&self, key: &RecordKey, number: u64) -> bool {
         self.get(key).is_some_and(|item| item.stage == Stage::Dispatching { job: number })
     }
 
-    pub(super) fn give_permits(&mut self, key: &RecordKey, permits: Permits) {
-        if let Some(item) = self.items.get_mut(key) {
-            item.permits = Some(permits);
-        }
+    /// The next record whose turn it is, and whether somebody asked for it.
+    pub(super) fn next_queued(&self) -> Option<(RecordKey, bool)> {
+        self.queue.first().map(|(is_bulk, key)| (key.clone(), !is_bulk))
     }
 
-    /// The next record whose turn it is.
-    pub(super) fn next_queued(&self) -> Option<RecordKey> {
-        self.queue.first().map(|(_, key)| key.clone())
-    }
-
-    /// Forgets what was decided and not begun.
-    pub(super) fn drop_queued(&mut self) {
+    /// Forgets what was decided and not begun; gives how many.
+    pub(super) fn drop_queued(&mut self) -> usize {
         let queued: Vec<_> = std::mem::take(&mut self.queue).into_iter().map(|(_, key)| key).collect();
-        for key in queued {
-            self.items.remove(&key);
-        }
+        queued.iter().for_each(|key| drop(self.items.remove(key)));
+        queued.len()
     }
 
     /// Whether an attempt of any record may be under way.
     pub(super) fn has_attempts(&self) -> bool {
         self.items.values().any(|item| item.stage.is_under_way())
+    }
+
+    /// Records of which an attempt may be under way.
+    pub(super) fn attempted(&self) -> impl Iterator<Item = (&RecordKey, &Item)> {
+        self.items.iter().filter(|(_, item)| item.stage.is_under_way())
     }
 
     /// Whom the timers name now.
@@ -184,31 +180,41 @@ impl Work {
                 Stage::Accepted { worker, .. } if !is_alive(worker) => Some(Due::Move(key.clone())),
                 Stage::Accepted { since, .. } => (boot - *since >= OUTCOME_TIMER).then(|| Due::Read(key.clone())),
                 Stage::Open { worker, since } => silent_or_late(worker, boot - *since).then(|| Due::Read(key.clone())),
-                Stage::Queued | Stage::Dispatching { .. } | Stage::Reading => None,
+                Stage::Queued | Stage::Dispatching { .. } => None,
             })
             .collect()
     }
 }
 
 impl Item {
-    pub(super) fn new(record: Record, sequence: Sequence, stage: Stage) -> Self {
-        let outcome_unknown = record.unresolved.is_some();
+    pub(super) fn new(entry: Entry<Record>, stage: Stage) -> Self {
+        let (correlation, record) = (entry.envelope.correlation_id, entry.envelope.body);
         Self {
+            is_urgent: is_urgent(&record),
+            outcome_unknown: record.unresolved.is_some() || !record.late.is_empty(),
+            sequence: entry.sequence,
+            correlation,
             record,
-            sequence,
             stage,
-            listed: None,
-            is_urgent: false,
-            is_thorough: false,
-            outcome_unknown,
             permits: None,
             job: 0,
-            correlation: None,
         }
     }
 
-    /// To be looked at on both ends, ahead of bulk work.
-    pub(super) fn recheck(record: Record, sequence: Sequence) -> Self {
-        Self { is_urgent: true, is_thorough: true, ..Self::new(record, sequence, Stage::Queued) }
+    /// In the stage that its state in the log says.
+    pub(super) fn of(entry: Entry<Record>, now: BootTime) -> Self {
+        let record = &entry.envelope.body;
+        let named = record.unresolved.as_ref().map(|unresolved| unresolved.worker.clone());
+        let stage = match (record.status, named) {
+            (Status::Syncing, Some(worker)) => Stage::Open { worker, since: now },
+            (Status::Retrying, _) => Stage::Retrying { until: record.next_attempt.unwrap_or_default() },
+            (_, _) => Stage::Queued,
+        };
+        Self::new(entry, stage)
+    }
+
+    /// Whether the next attempt reads both ends.
+    pub(super) fn is_thorough(&self) -> bool {
+        self.record.thorough || lifecycle::is_doubtful(&self.record)
     }
 }
