@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::{Value, json};
 
-use crate::operation::Operation;
+use crate::{operation::Operation, routes::Served};
 
 /// How a call ended, as the client saw it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,8 +31,16 @@ impl Ended {
         (Self::NoAnswer, "no_answer"),
     ];
 
+    /// How a call ended that was served so.
+    pub fn of(served: &Served) -> Self {
+        match served {
+            Served::Reply(reply) => Self::of_status(reply.status),
+            Served::Hang | Served::Reset => Self::NoAnswer,
+        }
+    }
+
     /// The ending a status stands for.
-    pub fn of_status(status: u16) -> Self {
+    fn of_status(status: u16) -> Self {
         match status {
             401 => Self::Challenged,
             429 => Self::Throttled,
@@ -86,7 +94,8 @@ impl Counts {
         let count = |ended: Ended| row.ended[ended as usize].load(Ordering::Relaxed);
         let calls: u64 =
             Ended::ALL.iter().filter(|(ended, _)| *ended != Ended::Challenged).map(|(ended, _)| count(*ended)).sum();
-        if calls + count(Ended::Challenged) == 0 {
+        let applied = row.applied.load(Ordering::Relaxed);
+        if calls + count(Ended::Challenged) + applied == 0 {
             return None;
         }
         let mut line = json!({ "vault": vault, "operation": operation.name(), "calls": calls });
@@ -94,7 +103,7 @@ impl Counts {
         for (ended, name) in Ended::ALL {
             fields.insert(name.to_owned(), json!(count(ended)));
         }
-        fields.insert("applied".to_owned(), json!(row.applied.load(Ordering::Relaxed)));
+        fields.insert("applied".to_owned(), json!(applied));
         Some(line)
     }
 }

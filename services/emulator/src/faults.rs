@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::operation::Operation;
 
+/// Every client has given up by then.
+pub const MAX_DELAY_MS: u64 = 600_000;
+
 /// Whether the vault does as it is told before the call fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -17,6 +20,35 @@ pub enum When {
     #[default]
     Before,
     After,
+}
+
+/// Which requests a rule hits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum On {
+    /// Those without a good token, which ask for the challenge.
+    Probe,
+    #[default]
+    Call,
+    Any,
+}
+
+/// Who sent a request, as far as a rule cares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sender {
+    /// Nobody known: the answer would be a challenge.
+    Probe,
+    /// Somebody with a token.
+    Caller,
+}
+
+impl On {
+    const fn takes(self, sender: Sender) -> bool {
+        match (self, sender) {
+            (Self::Any, _) | (Self::Probe, Sender::Probe) | (Self::Call, Sender::Caller) => true,
+            (Self::Probe, Sender::Caller) | (Self::Call, Sender::Probe) => false,
+        }
+    }
 }
 
 /// What the client gets.
@@ -65,6 +97,8 @@ pub struct FaultRule {
     /// At most so many calls are hit; none: no end.
     #[serde(default)]
     pub count: Option<u64>,
+    #[serde(default)]
+    pub on: On,
     #[serde(default)]
     pub when: When,
     pub then: Outcome,
@@ -129,7 +163,7 @@ impl Faults {
     }
 
     /// What happens to this call, if anything.
-    pub fn hit(&self, operation: Operation, vault: &str, item: &str) -> Option<(When, Outcome)> {
+    pub fn hit(&self, sender: Sender, operation: Operation, vault: &str, item: &str) -> Option<(When, Outcome)> {
         let mut inner = self.0.lock();
         let Inner { armed, random } = &mut *inner;
         if armed.is_empty() {
@@ -137,8 +171,10 @@ impl Faults {
         }
         let item = item.to_ascii_lowercase();
         for fault in armed {
-            let fits =
-                fault.operation.matches(operation.name()) && fault.vault.matches(vault) && fault.item.matches(&item);
+            let fits = fault.state.rule.on.takes(sender)
+                && fault.operation.matches(operation.name())
+                && fault.vault.matches(vault)
+                && fault.item.matches(&item);
             if !fits {
                 continue;
             }
@@ -163,10 +199,12 @@ fn arm(rule: FaultRule) -> Result<Armed, String> {
     if !Operation::ALL.iter().any(|known| operation.matches(known.name())) {
         return Err(format!("`{}` matches no operation", rule.operation));
     }
-    if let Outcome::Status { status, .. } = &rule.then
-        && !(400..=599).contains(status)
-    {
-        return Err(format!("status is 400 to 599, not {status}"));
+    match &rule.then {
+        Outcome::Status { status, .. } if !(400..=599).contains(status) => {
+            return Err(format!("status is 400 to 599, not {status}"));
+        }
+        Outcome::Delay { ms } if *ms > MAX_DELAY_MS => return Err(format!("ms is at most {MAX_DELAY_MS}, not {ms}")),
+        Outcome::Status { .. } | Outcome::Delay { .. } | Outcome::Timeout | Outcome::Reset => {}
     }
     Ok(Armed { state: FaultState { rule, matched: 0, hits: 0 }, operation, vault, item })
 }
@@ -184,11 +222,23 @@ mod tests {
         let faults = Faults::new();
         let rule = r#"{"faults":[{"operation":"secrets.set","vault":"a","skip":1,"count":2,"then":"reset"}]}"#;
         faults.replace(set(rule)).unwrap();
-        assert!(faults.hit(Operation::SecretsGet, "a", "x").is_none());
-        assert!(faults.hit(Operation::SecretsSet, "b", "x").is_none());
-        let hits = (0..5).filter(|_| faults.hit(Operation::SecretsSet, "a", "x").is_some()).count();
+        assert!(faults.hit(Sender::Caller, Operation::SecretsGet, "a", "x").is_none());
+        assert!(faults.hit(Sender::Caller, Operation::SecretsSet, "b", "x").is_none());
+        let hits = (0..5).filter(|_| faults.hit(Sender::Caller, Operation::SecretsSet, "a", "x").is_some()).count();
         assert_eq!(hits, 2);
         assert_eq!((faults.states()[0].matched, faults.states()[0].hits), (5, 2));
+    }
+
+    #[test]
+    fn a_rule_hits_probes_only_where_it_says_so() {
+        for (on, probe, caller) in
+            [("", false, true), (r#""on":"probe","#, true, false), (r#""on":"any","#, true, true)]
+        {
+            let faults = Faults::new();
+            faults.replace(set(&format!(r#"{{"faults":[{{{on}"then":"reset"}}]}}"#))).unwrap();
+            let hit = |sender| faults.hit(sender, Operation::SecretsSet, "a", "x").is_some();
+            assert_eq!((hit(Sender::Probe), hit(Sender::Caller)), (probe, caller), "{on}");
+        }
     }
 
     #[test]
@@ -196,7 +246,7 @@ mod tests {
         let run = || {
             let faults = Faults::new();
             faults.replace(set(r#"{"seed":7,"faults":[{"share":0.3,"then":"timeout"}]}"#)).unwrap();
-            (0..100).map(|_| faults.hit(Operation::SecretsGet, "a", "x").is_some()).collect::<Vec<_>>()
+            (0..100).map(|_| faults.hit(Sender::Caller, Operation::SecretsGet, "a", "x").is_some()).collect::<Vec<_>>()
         };
         assert_eq!(run(), run());
         assert!(run().iter().any(|hit| *hit) && run().iter().any(|hit| !hit));
@@ -210,6 +260,7 @@ mod tests {
             r#"{"faults":[{"share":2,"then":"reset"}]}"#,
             r#"{"faults":[{"then":{"status":{"status":200}}}]}"#,
             r#"{"faults":[{"item":"[","then":"reset"}]}"#,
+            r#"{"faults":[{"then":{"delay":{"ms":600001}}}]}"#,
         ] {
             assert!(faults.replace(set(bad)).is_err(), "{bad}");
         }

@@ -22,6 +22,8 @@ mod routes;
 mod seed;
 mod server;
 mod state;
+#[cfg(test)]
+mod testing;
 mod throttle;
 mod tls;
 mod vault;

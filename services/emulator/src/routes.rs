@@ -8,11 +8,13 @@ mod arm;
 mod certificate_writes;
 mod certificates;
 pub mod data_plane;
+mod fault;
 mod key_use;
 mod keys;
 mod login;
 mod page;
 mod path;
+mod request;
 mod secrets;
 
 use std::{os::fd::OwnedFd, time::Duration};
@@ -25,6 +27,7 @@ use actix_web::{
 };
 use serde_json::Value;
 
+pub use self::request::{Query, Request};
 use crate::{error::ApiError, world::World};
 
 /// Longest a call that is never answered is held; every client gives up before that.
@@ -83,28 +86,44 @@ pub enum Served {
     Reset,
 }
 
-impl<E: Into<Reply>> From<Result<Reply, E>> for Served {
-    fn from(result: Result<Reply, E>) -> Self {
-        Self::Reply(result.unwrap_or_else(Into::into))
-    }
+/// Answers one request of the TLS port.
+///
+/// A task of the world's serves it, not the connection's handler, which ends with the connection: Azure completes what it
+/// has received, whether or not somebody still waits for the answer.
+pub async fn serve(
+    http: HttpRequest,
+    body: Result<web::Bytes, actix_web::Error>,
+    world: web::Data<World>,
+) -> HttpResponse {
+    let body = match body {
+        Ok(body) => body,
+        Err(error) => return respond(&world, &http, unreadable(&error).into()),
+    };
+    let (request, shared) = (Request::new(&http, body), world.clone());
+    let served = world.calls.spawn(async move { answer(&shared, request).await }).await;
+    let served = served.unwrap_or_else(|_| Served::Reply(ApiError::internal("the call broke off").into()));
+    write(&world, &http, served).await
 }
 
-/// Answers one request of the TLS port.
-pub async fn serve(request: HttpRequest, body: web::Bytes, world: web::Data<World>) -> HttpResponse {
+fn unreadable(error: &actix_web::Error) -> ApiError {
+    let status = error.as_response_error().status_code().as_u16();
+    let code = if status == 413 { "RequestEntityTooLarge" } else { "BadParameter" };
+    ApiError::new(status, code, format!("The request body cannot be read: {error}"))
+}
+
+async fn answer(world: &web::Data<World>, request: Request) -> Served {
     let latency = world.knobs.latency();
     if !latency.is_zero() {
         tokio::time::sleep(latency).await;
     }
-    let host = host(&request);
-    let served = match host.as_str() {
-        "login.localhost" => login::serve(&world, &request, &body),
-        "management.localhost" => arm::serve(&world, &request, &body),
+    match request.host.as_str() {
+        "login.localhost" => login::serve(world, &request).await,
+        "management.localhost" => arm::serve(world, &request).await,
         host => match host.strip_suffix(".vault.localhost") {
-            Some(name) => data_plane::serve(&world, name, &request, body).await,
+            Some(name) => data_plane::serve(world, name, &request).await,
             None => Served::Reply(unknown_host(host).into()),
         },
-    };
-    write(&world, &request, served).await
+    }
 }
 
 fn unknown_host(host: &str) -> ApiError {
@@ -112,13 +131,6 @@ fn unknown_host(host: &str) -> ApiError {
         "The emulator does not serve `{host}`: it serves <vault>.vault.localhost, login.localhost and management.localhost."
     );
     ApiError::new(404, "HostNotFound", message)
-}
-
-/// The host a request is for, in lower case and without its port.
-fn host(request: &HttpRequest) -> String {
-    let header = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
-    let host = header.or_else(|| request.uri().host()).unwrap_or_default();
-    host.rsplit_once(':').map_or(host, |(host, _)| host).to_ascii_lowercase()
 }
 
 async fn write(world: &World, request: &HttpRequest, served: Served) -> HttpResponse {
@@ -186,24 +198,4 @@ impl MessageBody for Broken {
     ) -> std::task::Poll<Option<Result<web::Bytes, Self::Error>>> {
         std::task::Poll::Ready(Some(Err(std::io::ErrorKind::ConnectionReset.into())))
     }
-}
-
-/// The query of a request, decoded, with names in lower case.
-#[derive(Debug, Default)]
-pub struct Query(Vec<(String, String)>);
-
-impl Query {
-    pub fn of(request: &HttpRequest) -> Self {
-        let pairs = url::form_urlencoded::parse(request.query_string().as_bytes());
-        Self(pairs.map(|(name, value)| (name.to_ascii_lowercase(), value.into_owned())).collect())
-    }
-
-    pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
-    }
-}
-
-/// The `Authorization` header.
-pub fn authorization(request: &HttpRequest) -> Option<&str> {
-    request.headers().get(header::AUTHORIZATION)?.to_str().ok()
 }

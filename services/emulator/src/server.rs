@@ -4,6 +4,7 @@ use std::{
     net::{SocketAddr, TcpListener},
     os::fd::AsFd,
     sync::Arc,
+    time::Duration,
 };
 
 use actix_tls::accept::rustls_0_23::TlsStream;
@@ -26,11 +27,18 @@ use crate::{
 /// Threads that answer; the arithmetic has its own.
 const THREADS: usize = 2;
 /// Azure's largest requests are restores of keys with hundreds of versions.
-const BODY_MAX: usize = 4 * 1_024 * 1_024;
+const BODY_MAX: usize = 32 * 1_024 * 1_024;
 /// Connections waiting to be accepted: a fleet of workers connects at once.
 const BACKLOG: u32 = 1_024;
 /// Seconds that open connections get at the end.
 const GRACE_S: u64 = 1;
+/// Longer than any client keeps an idle connection: one that is closed while a request is on its way fails a call that
+/// Azure would have answered.
+const KEEP_ALIVE: Duration = Duration::from_secs(120);
+/// A fleet that connects at once to a busy machine gets its turn.
+const HANDSHAKE_LIMIT: Duration = Duration::from_secs(30);
+/// None: clients open connections ahead of need, and a 408 on one that is still idle answers a question nobody asked.
+const REQUEST_LIMIT: Duration = Duration::ZERO;
 
 /// An emulator that answers.
 pub struct Running {
@@ -38,6 +46,7 @@ pub struct Running {
     pub admin_addr: Option<SocketAddr>,
     /// What clients must trust.
     pub ca_pem: String,
+    world: web::Data<World>,
     servers: Vec<(ServerHandle, JoinHandle<std::io::Result<()>>)>,
     keeping: Option<(JoinHandle<()>, Keeper)>,
 }
@@ -57,6 +66,9 @@ impl Running {
             // A server that broke down has said so in the log.
             let _ = server.await;
         }
+        // A call that outlived its client ends with the server's threads at the latest.
+        self.world.calls.close();
+        self.world.calls.wait().await;
         if let Some((task, keeper)) = self.keeping {
             task.abort();
             keep::write(&keeper.path, &keeper.keyring, &keeper.world)?;
@@ -98,13 +110,13 @@ pub async fn start(settings: Settings) -> Result<Running, EmulatorError> {
     }
     let keeping = settings.state_file.map(|path| {
         let task = spawn(keep::follow(path.clone(), keyring.clone(), world.clone()));
-        (task, Keeper { path, keyring, world })
+        (task, Keeper { path, keyring, world: world.clone() })
     });
     // What was made now is kept from now on.
     if let Some((_, keeper)) = &keeping {
         keep::write(&keeper.path, &keeper.keyring, &keeper.world)?;
     }
-    Ok(Running { addr, admin_addr, ca_pem, servers, keeping })
+    Ok(Running { addr, admin_addr, ca_pem, world, servers, keeping })
 }
 
 fn bind(addr: SocketAddr) -> Result<TcpListener, EmulatorError> {
@@ -169,6 +181,9 @@ fn serve_tls(
             }
         })
         .workers(THREADS)
+        .keep_alive(KEEP_ALIVE)
+        .client_request_timeout(REQUEST_LIMIT)
+        .tls_handshake_timeout(HANDSHAKE_LIMIT)
         .backlog(BACKLOG)
         .shutdown_timeout(GRACE_S)
         .disable_signals()
@@ -182,6 +197,8 @@ fn serve_admin(listener: TcpListener, addr: SocketAddr, world: web::Data<World>)
     let app = move || App::new().app_data(world.clone()).configure(routes::admin::configure);
     let server = HttpServer::new(app)
         .workers(1)
+        .keep_alive(KEEP_ALIVE)
+        .client_request_timeout(REQUEST_LIMIT)
         .shutdown_timeout(GRACE_S)
         .disable_signals()
         .listen(listener)
@@ -189,3 +206,6 @@ fn serve_admin(listener: TcpListener, addr: SocketAddr, world: web::Data<World>)
         .run();
     Ok((server.handle(), spawn(server)))
 }
+
+#[cfg(test)]
+mod tests;

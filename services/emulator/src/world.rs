@@ -11,6 +11,8 @@ use std::{
     time::Duration,
 };
 
+use tokio_util::task::TaskTracker;
+
 use crate::{
     Limits,
     auth::{Authority, tokens::Tokens},
@@ -53,6 +55,8 @@ pub struct World {
     by_name: HashMap<String, Arc<Vault>>,
     pub arm_counts: Counts,
     pub login_counts: Counts,
+    /// Calls that are being served: one goes on when its client has gone.
+    pub calls: TaskTracker,
     changes: AtomicU64,
 }
 
@@ -140,6 +144,7 @@ impl World {
             vaults,
             arm_counts: Counts::new(),
             login_counts: Counts::new(),
+            calls: TaskTracker::new(),
             changes: AtomicU64::new(0),
         })
     }

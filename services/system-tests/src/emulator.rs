@@ -20,6 +20,7 @@ pub struct EmulatorAdmin {
 #[derive(Debug, Clone, Default)]
 pub struct Counts {
     calls: BTreeMap<(String, String), u64>,
+    applied: BTreeMap<(String, String), u64>,
     throttled: u64,
 }
 
@@ -33,6 +34,7 @@ struct Row {
     vault: String,
     operation: String,
     calls: u64,
+    applied: u64,
     throttled: u64,
 }
 
@@ -40,6 +42,11 @@ impl Counts {
     /// Calls of one operation on one vault.
     pub fn of(&self, vault: &str, operation: &str) -> u64 {
         self.calls.get(&(vault.to_owned(), operation.to_owned())).copied().unwrap_or(0)
+    }
+
+    /// Effects of one operation on one vault: what really happened, whether or not anybody was told.
+    pub fn applied(&self, vault: &str, operation: &str) -> u64 {
+        self.applied.get(&(vault.to_owned(), operation.to_owned())).copied().unwrap_or(0)
     }
 
     /// Calls of every operation that `wanted` takes, on every vault.
@@ -63,8 +70,10 @@ impl EmulatorAdmin {
         let answer: Answer =
             self.http.get(format!("{}/counts", self.base)).send().await?.error_for_status()?.json().await?;
         let throttled = answer.rows.iter().map(|row| row.throttled).sum();
-        let calls = answer.rows.into_iter().map(|row| ((row.vault, row.operation), row.calls)).collect();
-        Ok(Counts { calls, throttled })
+        let by = |count: fn(&Row) -> u64| {
+            answer.rows.iter().map(|row| ((row.vault.clone(), row.operation.clone()), count(row))).collect()
+        };
+        Ok(Counts { calls: by(|row| row.calls), applied: by(|row| row.applied), throttled })
     }
 
     pub async fn reset_counts(&self) -> Result<()> {

@@ -171,7 +171,7 @@ async fn change_vault(world: web::Data<World>, name: web::Path<String>, body: we
 
 async fn managed_identity(world: web::Data<World>, request: HttpRequest) -> HttpResponse {
     let header = request.headers().get("x-identity-header").and_then(|value| value.to_str().ok());
-    let reply = login::managed_identity(&world, header, &Query::of(&request));
+    let reply = login::managed_identity(&world, header, &Query::parse(request.query_string()));
     HttpResponse::build(StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR))
         .json(reply.body)
 }

@@ -3,7 +3,6 @@
 //! An identity either may use it (`arm` in the estate, the default) and sees every subscription, or gets 403. Nothing
 //! here changes anything.
 
-use actix_web::HttpRequest;
 use serde_json::{Value, json};
 
 use crate::{
@@ -11,9 +10,10 @@ use crate::{
     counts::Ended,
     error::ApiError,
     estate::{Authorization, Firewall},
+    faults::Sender,
     operation::Operation,
     regions::REGIONS,
-    routes::{Query, Reply, Served, authorization, data_plane::fail},
+    routes::{Reply, Request, Served, fault},
     vault::Vault,
     world::{Subscription, World},
 };
@@ -63,51 +63,42 @@ fn parse<'a>(method: &str, segments: &[&'a str]) -> Option<(Operation, Target<'a
 }
 
 /// Answers a request to `management.localhost`.
-pub fn serve(world: &World, request: &HttpRequest, body: &[u8]) -> Served {
-    let segments: Vec<&str> = request.path().split('/').filter(|segment| !segment.is_empty()).collect();
-    let Some((operation, target)) = parse(request.method().as_str(), &segments) else {
-        let message = format!("{} {} is not served here.", request.method(), request.path());
+pub async fn serve(world: &World, request: &Request) -> Served {
+    let Some((operation, target)) = parse(request.method.as_str(), &request.segments()) else {
+        let message = format!("{} {} is not served here.", request.method, request.path());
         return Served::Reply(ApiError::new(404, "InvalidResourceType", message).into());
     };
-    let served = match world.faults.hit(operation, "arm", "") {
-        // Nothing here changes anything, so before and after are the same.
-        Some((_, outcome)) => fail(outcome),
-        None => Served::Reply(answer(world, request, operation, &target, body)),
+    let token = bearer(request.authorization());
+    let caller = token.and_then(|token| world.tokens.check(token, Audience::Management, world.clock.host()));
+    let sender = if caller.is_ok() { Sender::Caller } else { Sender::Probe };
+    let hit = world.faults.hit(sender, operation, "arm", "");
+    let answer = async {
+        match caller {
+            Ok(caller) => authorised(world, request, caller, operation, &target).unwrap_or_else(Reply::from),
+            Err(error) => challenge(world, error),
+        }
     };
-    world.arm_counts.ended(
-        operation,
-        match &served {
-            Served::Reply(reply) => Ended::of_status(reply.status),
-            Served::Hang | Served::Reset => Ended::NoAnswer,
-        },
-    );
+    let served = fault::serve(hit, answer).await;
+    let ended = if sender == Sender::Probe { Ended::Challenged } else { Ended::of(&served) };
+    world.arm_counts.ended(operation, ended);
     served
 }
 
-fn answer(world: &World, request: &HttpRequest, operation: Operation, target: &Target<'_>, body: &[u8]) -> Reply {
-    let token = bearer(authorization(request));
-    let caller = token.and_then(|token| world.tokens.check(token, Audience::Management, world.clock.host()));
-    let caller = match caller {
-        Ok(caller) => caller,
-        Err(mut error) => {
-            error.code = "InvalidAuthenticationToken".to_owned();
-            let challenge = world.tokens.authority().challenge(Audience::Management);
-            return Reply::from(error).header("WWW-Authenticate", challenge);
-        }
-    };
-    authorised(world, request, caller, operation, target, body).unwrap_or_else(Reply::from)
+fn challenge(world: &World, mut error: ApiError) -> Reply {
+    "InvalidAuthenticationToken".clone_into(&mut error.code);
+    let challenge = world.tokens.authority().challenge(Audience::Management);
+    Reply::from(error).header("WWW-Authenticate", challenge)
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "a path to a subscription has two meanings")]
 fn authorised(
     world: &World,
-    request: &HttpRequest,
+    request: &Request,
     caller: Caller,
     operation: Operation,
     target: &Target<'_>,
-    body: &[u8],
 ) -> Result<Reply, ApiError> {
-    let query = Query::of(request);
+    let query = request.query();
     if query.get("api-version").is_none() {
         let message = "The api-version query parameter (?api-version=) is required for all requests.";
         return Err(ApiError::new(400, "MissingApiVersionParameter", message));
@@ -117,7 +108,7 @@ fn authorised(
         ApiError::new(403, "AuthorizationFailed", "The client does not have authorization to perform this action.")
     })?;
     match target {
-        Target::Everything if operation == Operation::ArmResourceGraph => graph(world, body),
+        Target::Everything if operation == Operation::ArmResourceGraph => graph(world, &request.body),
         Target::Everything => {
             let list: Vec<Value> =
                 world.subscriptions.iter().map(|subscription| described(world, subscription)).collect();

@@ -2,9 +2,7 @@
 //!
 //! The order is Azure's as far as it shows: who has no token learns nothing else, and what is throttled was allowed.
 
-use std::time::Duration;
-
-use actix_web::{HttpRequest, web};
+use actix_web::web;
 use serde::de::DeserializeOwned;
 
 use crate::{
@@ -12,10 +10,10 @@ use crate::{
     auth::{Audience, Caller, bearer},
     counts::Ended,
     error::ApiError,
-    faults::{Outcome, When},
+    faults::Sender,
     operation::Load,
     routes::{
-        Query, Reply, Served, authorization, certificate_writes, certificates, key_use, keys,
+        Query, Reply, Request, Served, certificate_writes, certificates, fault, key_use, keys,
         path::{self, Route},
         secrets,
     },
@@ -74,36 +72,26 @@ impl Call<'_> {
 }
 
 /// Answers a request to a vault's host.
-pub async fn serve(world: &web::Data<World>, name: &str, request: &HttpRequest, body: web::Bytes) -> Served {
+pub async fn serve(world: &web::Data<World>, name: &str, request: &Request) -> Served {
     let Some(vault) = world.vault(name) else {
         let message = format!("There is no vault `{name}` in the estate.");
         return Served::Reply(ApiError::new(404, "VaultNotFound", message).into());
     };
-    let route = path::parse(request.method(), request.path());
+    let route = path::parse(&request.method, request.path());
     let caller = match token(world, request) {
         Ok(caller) => caller,
-        Err(error) => {
-            if let Some(route) = &route {
-                vault.counts.ended(route.operation, Ended::Challenged);
-            }
-            let challenge = world.tokens.authority().challenge(Audience::Vault);
-            return Served::Reply(Reply::from(error).header("WWW-Authenticate", challenge));
-        }
+        Err(error) => return challenge(world, vault, route.as_ref(), error).await,
     };
     let Some(route) = route else {
-        let message = format!("The request {} {} is not supported.", request.method(), request.path());
+        let message = format!("The request {} {} is not supported.", request.method, request.path());
         return Served::Reply(ApiError::new(404, "NotFound", message).into());
     };
     let operation = route.operation;
-    let call = Call { world, vault, route, query: Query::of(request), body };
-    let served = with_faults(&call, caller, request).await;
-    vault.counts.ended(
-        operation,
-        match &served {
-            Served::Reply(reply) => Ended::of_status(reply.status),
-            Served::Hang | Served::Reset => Ended::NoAnswer,
-        },
-    );
+    let call = Call { world, vault, route, query: request.query(), body: request.body.clone() };
+    let hit = world.faults.hit(Sender::Caller, operation, &vault.name, call.name());
+    let answer = async { answer(&call, caller, request).await.unwrap_or_else(Reply::from) };
+    let served = fault::serve(hit, answer).await;
+    vault.counts.ended(operation, Ended::of(&served));
     match served {
         Served::Reply(reply) => Served::Reply(
             reply
@@ -115,75 +103,30 @@ pub async fn serve(world: &web::Data<World>, name: &str, request: &HttpRequest, 
     }
 }
 
-fn token(world: &World, request: &HttpRequest) -> Result<Caller, ApiError> {
-    let token = bearer(authorization(request))?;
+fn token(world: &World, request: &Request) -> Result<Caller, ApiError> {
+    let token = bearer(request.authorization())?;
     world.tokens.check(token, Audience::Vault, world.clock.host())
 }
 
-async fn with_faults(call: &Call<'_>, caller: Caller, request: &HttpRequest) -> Served {
-    match call.world.faults.hit(call.route.operation, &call.vault.name, call.name()) {
-        None => answer(call, caller, request).await.into(),
-        Some((When::Before, Outcome::Delay { ms })) => {
-            tokio::time::sleep(Duration::from_millis(ms)).await;
-            answer(call, caller, request).await.into()
-        }
-        Some((When::After, Outcome::Delay { ms })) => {
-            let answered = answer(call, caller, request).await;
-            tokio::time::sleep(Duration::from_millis(ms)).await;
-            answered.into()
-        }
-        Some((When::Before, outcome)) => fail(outcome),
-        Some((When::After, outcome)) => match answer(call, caller, request).await {
-            // What would have been refused anyway had no effect to hide.
-            Err(error) => Served::Reply(error.into()),
-            Ok(_) => fail(outcome),
-        },
-    }
+/// Tells a request without a good token where to get one.
+async fn challenge(world: &World, vault: &Vault, route: Option<&Route>, error: ApiError) -> Served {
+    let challenge = world.tokens.authority().challenge(Audience::Vault);
+    let reply = Reply::from(error).header("WWW-Authenticate", challenge);
+    let Some(route) = route else { return Served::Reply(reply) };
+    let name = route.name.as_deref().unwrap_or_default();
+    let hit = world.faults.hit(Sender::Probe, route.operation, &vault.name, name);
+    let served = fault::serve(hit, std::future::ready(reply)).await;
+    vault.counts.ended(route.operation, Ended::Challenged);
+    served
 }
 
-/// What a fault does instead of the answer.
-pub fn fail(outcome: Outcome) -> Served {
-    match outcome {
-        Outcome::Timeout => Served::Hang,
-        Outcome::Reset => Served::Reset,
-        // A call to a host without effects has nothing to be late for.
-        Outcome::Delay { .. } => Served::Reply(ApiError::internal("delays are for calls to vaults").into()),
-        Outcome::Status { status, code, inner, message, retry_after } => {
-            let (known, text) = default_fault(status);
-            let code = code.unwrap_or_else(|| known.to_owned());
-            let mut error = ApiError::new(status, code, message.unwrap_or_else(|| text.to_owned()));
-            error.inner = inner;
-            error.retry_after = retry_after;
-            Served::Reply(error.into())
-        }
-    }
-}
-
-/// What Azure says with a status, if a fault does not say it itself.
-const fn default_fault(status: u16) -> (&'static str, &'static str) {
-    match status {
-        400 => ("BadParameter", "The request is not valid.\r\n"),
-        401 => ("Unauthorized", "AKV10000: Request is missing a Bearer or PoP token."),
-        403 => ("Forbidden", "Access denied.\r\n"),
-        404 => ("NotFound", "The resource was not found."),
-        409 => ("Conflict", "There was a conflict."),
-        429 => (
-            "Throttled",
-            "Request was not processed because too many requests were received. Reason: VaultRequestTypeLimitReached",
-        ),
-        503 => ("ServiceUnavailable", "The service is temporarily unavailable."),
-        504 => ("GatewayTimeout", "The gateway did not receive a response in time."),
-        _ => ("InternalServerError", "An unexpected error occurred.\r\n"),
-    }
-}
-
-async fn answer(call: &Call<'_>, caller: Caller, request: &HttpRequest) -> Result<Reply, ApiError> {
+async fn answer(call: &Call<'_>, caller: Caller, request: &Request) -> Result<Reply, ApiError> {
     check_version(&call.query)?;
     call.route.check()?;
     let world = call.world;
     let identity =
         world.identities.get(caller.identity).ok_or_else(|| ApiError::internal("a caller without identity"))?;
-    let address = request.peer_addr().map(|address| address.ip().to_string()).unwrap_or_default();
+    let address = request.peer.map(|address| address.to_string()).unwrap_or_default();
     let named = Named { caller, identity, authority: world.tokens.authority(), address: &address };
     call.vault.authorize(&named, call.route.operation, call.route.name.as_deref())?;
     throttle(call)?;
@@ -216,10 +159,8 @@ fn throttle(call: &Call<'_>) -> Result<(), ApiError> {
     let Some(subscription) = call.world.subscriptions.get(call.vault.subscription) else { return Ok(()) };
     let now = call.world.clock.monotonic_ms();
     Throttle::take(&call.vault.throttle, &subscription.throttle, bucket, now).map_err(|wait_ms| {
-        let (code, message) = default_fault(429);
-        let mut error = ApiError::new(429, code, message);
-        error.retry_after = Some(wait_ms.div_ceil(1_000).max(1));
-        error
+        let retry_after = Some(wait_ms.div_ceil(1_000).max(1));
+        ApiError { retry_after, ..fault::throttled() }
     })
 }
 

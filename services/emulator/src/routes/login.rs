@@ -3,7 +3,6 @@
 //! Also the App-Service-style managed identity endpoint, which is on the admin listener because its clients speak plain
 //! HTTP to loopback. Deliberately absent: users, refresh tokens, client assertions.
 
-use actix_web::HttpRequest;
 use serde_json::{Value, json};
 
 use crate::{
@@ -11,18 +10,18 @@ use crate::{
     counts::Ended,
     error::ApiError,
     estate::IdentitySpec,
+    faults::Sender,
     operation::Operation,
-    routes::{Query, Reply, Served, data_plane::fail},
+    routes::{Query, Reply, Request, Served, fault},
     world::World,
 };
 
 /// What answers one kind of call.
-type Answer = fn(&World, &HttpRequest, &[u8]) -> Reply;
+type Answer = fn(&World, &Request) -> Reply;
 
 /// Answers a request to `login.localhost`.
-pub fn serve(world: &World, request: &HttpRequest, body: &[u8]) -> Served {
-    let segments: Vec<&str> = request.path().split('/').filter(|segment| !segment.is_empty()).collect();
-    let (operation, answer): (_, Answer) = match (request.method().as_str(), &*segments) {
+pub async fn serve(world: &World, request: &Request) -> Served {
+    let (operation, answer): (_, Answer) = match (request.method.as_str(), &*request.segments()) {
         ("POST", [tenant, "oauth2", "v2.0", "token"] | [tenant, "oauth2", "token"]) => {
             if !is_tenant(world, tenant) {
                 return Served::Reply(unknown_tenant(tenant));
@@ -41,20 +40,16 @@ pub fn serve(world: &World, request: &HttpRequest, body: &[u8]) -> Served {
         ("GET", ["common", "discovery", "instance"]) => (Operation::LoginDiscovery, instance),
         ("GET", [_, "discovery", "v2.0", "keys"] | [_, "discovery", "keys"]) => (Operation::LoginKeys, keys),
         _ => {
-            let message = format!("{} {} is not served here.", request.method(), request.path());
+            let message = format!("{} {} is not served here.", request.method, request.path());
             return Served::Reply(ApiError::new(404, "NotFound", message).into());
         }
     };
-    let served = match world.faults.hit(operation, "login", "") {
-        // Nothing here changes anything, so before and after are the same.
-        Some((_, outcome)) => fail(outcome),
-        None => Served::Reply(answer(world, request, body)),
-    };
-    let ended = match &served {
+    let hit = world.faults.hit(Sender::Caller, operation, "login", "");
+    let served = fault::serve(hit, async { answer(world, request) }).await;
+    let ended = match Ended::of(&served) {
         // A refused client is no probe for a challenge.
-        Served::Reply(reply) if reply.status == 401 => Ended::ClientError,
-        Served::Reply(reply) => Ended::of_status(reply.status),
-        Served::Hang | Served::Reset => Ended::NoAnswer,
+        Ended::Challenged => Ended::ClientError,
+        ended @ (Ended::Ok | Ended::Throttled | Ended::ClientError | Ended::ServerError | Ended::NoAnswer) => ended,
     };
     world.login_counts.ended(operation, ended);
     served
@@ -84,7 +79,7 @@ fn refused(status: u16, error: &str, number: u32, text: &str) -> Reply {
     Reply { status, body: Some(body), headers: Vec::new() }
 }
 
-fn discovery(world: &World, _: &HttpRequest, _: &[u8]) -> Reply {
+fn discovery(world: &World, _: &Request) -> Reply {
     let authority = world.tokens.authority();
     let base = authority.authority();
     Reply::ok(json!({
@@ -102,11 +97,11 @@ fn discovery(world: &World, _: &HttpRequest, _: &[u8]) -> Reply {
     }))
 }
 
-fn instance(world: &World, request: &HttpRequest, _: &[u8]) -> Reply {
+fn instance(world: &World, request: &Request) -> Reply {
     let authority = world.tokens.authority();
     let host = format!("login.localhost:{}", authority.port);
     // A client asks about an authority before it trusts it; only ours is known.
-    let asked = Query::of(request).get("authorization_endpoint").unwrap_or_default().to_owned();
+    let asked = request.query().get("authorization_endpoint").unwrap_or_default().to_owned();
     if !asked.is_empty() && !asked.starts_with(&authority.login()) {
         return refused(400, "invalid_instance", 50_049, "Unknown or invalid instance.");
     }
@@ -117,12 +112,12 @@ fn instance(world: &World, request: &HttpRequest, _: &[u8]) -> Reply {
     }))
 }
 
-fn keys(world: &World, _: &HttpRequest, _: &[u8]) -> Reply {
+fn keys(world: &World, _: &Request) -> Reply {
     Reply::ok(world.tokens.jwks())
 }
 
-fn token(world: &World, request: &HttpRequest, body: &[u8]) -> Reply {
-    let form: Vec<(String, String)> = url::form_urlencoded::parse(body).into_owned().collect();
+fn token(world: &World, request: &Request) -> Reply {
+    let form: Vec<(String, String)> = url::form_urlencoded::parse(&request.body).into_owned().collect();
     let field = |name: &str| form.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
     if field("grant_type") != Some("client_credentials") {
         return refused(
@@ -172,9 +167,9 @@ fn issue(world: &World, identity: &IdentitySpec, audience: Audience) -> Result<V
 }
 
 /// The client's id and secret in the `Authorization` header.
-fn basic(request: &HttpRequest) -> Option<(String, String)> {
+fn basic(request: &Request) -> Option<(String, String)> {
     use base64::{Engine, engine::general_purpose::STANDARD};
-    let encoded = crate::routes::authorization(request)?.strip_prefix("Basic ")?;
+    let encoded = request.authorization()?.strip_prefix("Basic ")?;
     let text = String::from_utf8(STANDARD.decode(encoded).ok()?).ok()?;
     let (id, secret) = text.split_once(':')?;
     Some((id.to_owned(), secret.to_owned()))

@@ -37,7 +37,7 @@ async fn a_run_goes_on_without_help_when_a_worker_is_killed() -> Result<()> {
         }
     }
     assert!(!unknown.is_empty(), "the worker died between attempts: nothing was shown");
-    let writes = cluster.admin().counts().await?.of(TARGET, "secrets.set");
+    let writes = cluster.admin().counts().await?.applied(TARGET, "secrets.set");
     assert!(writes <= (SECRETS + unknown.len()) as u64, "{writes} writes, {} unknown outcomes", unknown.len());
     tells_what_happened(&cluster, &config, &unknown[0]).await
 }
