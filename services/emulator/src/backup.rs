@@ -76,7 +76,7 @@ pub fn restore_secret(call: &Call<'_>) -> Result<Reply, ApiError> {
     let reply = item.newest()?.properties(&call.vault.place, &item.name);
     state.secrets.insert(&item.name.clone(), item);
     drop(state);
-    call.world.changed();
+    call.vault.changed();
     Ok(Reply::ok(reply))
 }
 
@@ -98,7 +98,7 @@ pub fn restore_key(call: &Call<'_>) -> Result<Reply, ApiError> {
     let reply = item.newest()?.bundle(&call.vault.place, &item.name);
     state.keys.insert(&item.name.clone(), item);
     drop(state);
-    call.world.changed();
+    call.vault.changed();
     Ok(Reply::ok(reply))
 }
 
@@ -120,6 +120,6 @@ pub fn restore_certificate(call: &Call<'_>) -> Result<Reply, ApiError> {
     let reply = item.current(&call.vault.place);
     state.certificates.insert(&item.name.clone(), item);
     drop(state);
-    call.world.changed();
+    call.vault.changed();
     Ok(Reply::ok(reply))
 }

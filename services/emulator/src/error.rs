@@ -81,7 +81,7 @@ pub enum EmulatorError {
     Tls(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error("the key that signs tokens could not be made")]
     TokenKey(#[source] Box<dyn std::error::Error + Send + Sync>),
-    #[error("the server ended with an error")]
+    #[error("a task of the emulator broke off")]
     Serve(#[source] std::io::Error),
 }
 

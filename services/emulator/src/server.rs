@@ -3,7 +3,7 @@
 use std::{
     net::{SocketAddr, TcpListener},
     os::fd::AsFd,
-    sync::Arc,
+    sync::{Arc, mpsc},
     time::Duration,
 };
 
@@ -15,12 +15,8 @@ use crate::{
     Settings,
     clock::Clock,
     error::EmulatorError,
-    estate::Estate,
-    keep::{self, Kept},
-    keyring::Keyring,
+    keep::{Keeper, Kept},
     routes::{self, Socket},
-    seed,
-    state::VaultState,
     world::{Knobs, World},
 };
 
@@ -48,14 +44,13 @@ pub struct Running {
     pub ca_pem: String,
     world: web::Data<World>,
     servers: Vec<(ServerHandle, JoinHandle<std::io::Result<()>>)>,
-    keeping: Option<(JoinHandle<()>, Keeper)>,
+    keeping: Option<Keeping>,
 }
 
-/// What is written once more at the end.
-struct Keeper {
-    path: std::path::PathBuf,
-    keyring: Keyring,
-    world: web::Data<World>,
+/// The task that writes the state file; it writes once more, and ends, when `stop` is dropped.
+struct Keeping {
+    stop: mpsc::Sender<()>,
+    task: JoinHandle<Result<(), EmulatorError>>,
 }
 
 impl Running {
@@ -69,11 +64,13 @@ impl Running {
         // A call that outlived its client ends with the server's threads at the latest.
         self.world.calls.close();
         self.world.calls.wait().await;
-        if let Some((task, keeper)) = self.keeping {
-            task.abort();
-            keep::write(&keeper.path, &keeper.keyring, &keeper.world)?;
+        match self.keeping {
+            None => Ok(()),
+            Some(Keeping { stop, task }) => {
+                drop(stop);
+                task.await.map_err(|error| EmulatorError::Serve(error.into()))?
+            }
         }
-        Ok(())
     }
 }
 
@@ -86,12 +83,12 @@ pub async fn start(settings: Settings) -> Result<Running, EmulatorError> {
     let admin = settings.admin_listen.map(bind).transpose()?;
     let addr = address(&listener, settings.listen)?;
     let (estate, state_file) = (settings.estate.clone(), settings.state_file.clone());
-    let kept = tokio::task::spawn_blocking(move || load(&estate, state_file.as_deref()));
-    let Kept { keyring, vaults } = kept.await.map_err(|error| EmulatorError::Tls(error.into()))??;
+    let kept = tokio::task::spawn_blocking(move || Kept::load(state_file.as_deref(), &estate, Clock::new().now()));
+    let Kept { keyring, mut vaults } = kept.await.map_err(|error| EmulatorError::Serve(error.into()))??;
     let knobs = Knobs::new(settings.latency, settings.limits);
     let world = World::new(&settings.estate, keyring.clone(), knobs, addr.port())?;
-    for (name, state) in vaults {
-        if let Some(vault) = world.vault(&name) {
+    for vault in &world.vaults {
+        if let Some(state) = vaults.remove(&vault.name.to_ascii_lowercase()) {
             *vault.state.lock() = state;
         }
     }
@@ -108,15 +105,17 @@ pub async fn start(settings: Settings) -> Result<Running, EmulatorError> {
         servers.push(serve_admin(listener, addr, world.clone())?);
         admin_addr = Some(addr);
     }
-    let keeping = settings.state_file.map(|path| {
-        let task = spawn(keep::follow(path.clone(), keyring.clone(), world.clone()));
-        (task, Keeper { path, keyring, world: world.clone() })
-    });
-    // What was made now is kept from now on.
-    if let Some((_, keeper)) = &keeping {
-        keep::write(&keeper.path, &keeper.keyring, &keeper.world)?;
-    }
+    let keeper = |path| Keeper::new(path, world.clone(), &keyring, &vaults).and_then(keep);
+    let keeping = settings.state_file.map(keeper).transpose()?;
     Ok(Running { addr, admin_addr, ca_pem, world, servers, keeping })
+}
+
+fn keep(mut keeper: Keeper) -> Result<Keeping, EmulatorError> {
+    // What was made now is kept from now on.
+    keeper.write()?;
+    let (stop, stopped) = mpsc::channel();
+    let task = tokio::task::spawn_blocking(move || keeper.follow(&stopped));
+    Ok(Keeping { stop, task })
 }
 
 fn bind(addr: SocketAddr) -> Result<TcpListener, EmulatorError> {
@@ -127,27 +126,6 @@ fn bind(addr: SocketAddr) -> Result<TcpListener, EmulatorError> {
 
 fn address(listener: &TcpListener, asked: SocketAddr) -> Result<SocketAddr, EmulatorError> {
     listener.local_addr().map_err(|source| EmulatorError::Listen { addr: asked, source })
-}
-
-/// What was kept, and what the estate adds to it.
-fn load(estate: &Estate, state_file: Option<&std::path::Path>) -> Result<Kept, EmulatorError> {
-    let now = Clock::new().now();
-    let mut kept = match state_file.map(keep::read).transpose()?.flatten() {
-        Some(kept) => kept,
-        None => Kept { keyring: Keyring::generate(now)?, vaults: std::collections::BTreeMap::new() },
-    };
-    for (_, spec) in estate.vaults() {
-        let name = spec.name.to_ascii_lowercase();
-        if let std::collections::btree_map::Entry::Vacant(entry) = kept.vaults.entry(name) {
-            let protection = crate::state::attributes::Protection {
-                days: spec.soft_delete_retention_days,
-                purge_protection: spec.purge_protection,
-            };
-            let state: VaultState = seed::items(&spec.name, &spec.items, now, protection)?;
-            entry.insert(state);
-        }
-    }
-    Ok(kept)
 }
 
 /// Starts a task that [`Running`] holds and ends.

@@ -48,7 +48,14 @@ pub fn settings(estate: Estate) -> Settings {
 /// An emulator with a client that has a token.
 pub struct Emulator {
     pub running: Running,
+    client: Client,
+}
+
+/// Calls an emulator, and may outlive it.
+#[derive(Clone)]
+pub struct Client {
     http: reqwest::Client,
+    port: u16,
     token: String,
 }
 
@@ -65,46 +72,18 @@ impl Emulator {
         for name in names {
             http = http.resolve(&name, running.addr);
         }
-        let mut emulator = Self { running, http: http.build().unwrap(), token: String::new() };
-        emulator.token = emulator.token_for("vault").await;
-        emulator
+        let client = Client { http: http.build().unwrap(), port: running.addr.port(), token: String::new() };
+        let token = client.token_for("vault").await;
+        Self { running, client: Client { token, ..client } }
     }
 
-    /// A token for `vault` or `management`.
-    pub async fn token_for(&self, audience: &str) -> String {
-        let scope = format!("https://{audience}.localhost:{}/.default", self.running.addr.port());
-        let form = [
-            ("grant_type", "client_credentials"),
-            ("client_id", CLIENT_ID),
-            ("client_secret", SECRET),
-            ("scope", &scope),
-        ];
-        let url = self.url("login", &format!("/{TENANT}/oauth2/v2.0/token"));
-        let answer: Value = self.http.post(url).form(&form).send().await.unwrap().json().await.unwrap();
-        answer["access_token"].as_str().unwrap().to_owned()
-    }
-
-    pub fn url(&self, host: &str, path: &str) -> String {
-        format!("https://{host}.localhost:{}{path}", self.running.addr.port())
-    }
-
-    /// A request without a token.
-    pub fn request(&self, method: &Method, host: &str, path: &str) -> reqwest::RequestBuilder {
-        self.http.request(method.clone(), self.url(host, path))
+    pub fn client(&self) -> Client {
+        self.client.clone()
     }
 
     /// A call to a vault: its status and what it answered.
     pub async fn call(&self, method: Method, vault: &str, path: &str, body: Option<Value>) -> (u16, Value) {
-        let mark = if path.contains('?') { '&' } else { '?' };
-        let path = format!("{path}{mark}api-version=2025-07-01");
-        let mut request = self.request(&method, &format!("{vault}.vault"), &path).bearer_auth(&self.token);
-        if let Some(body) = body {
-            request = request.json(&body);
-        }
-        let answer = request.send().await.unwrap();
-        let status = answer.status().as_u16();
-        let text = answer.text().await.unwrap();
-        (status, if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap() })
+        self.client.call(method, vault, path, body).await.unwrap()
     }
 
     pub async fn get(&self, vault: &str, path: &str) -> (u16, Value) {
@@ -118,7 +97,7 @@ impl Emulator {
     /// A call to the admin listener.
     pub async fn admin(&self, method: Method, path: &str, body: Value) -> (u16, Value) {
         let url = format!("http://{}{path}", self.running.admin_addr.unwrap());
-        let answer = self.http.request(method, url).json(&body).send().await.unwrap();
+        let answer = self.client.http.request(method, url).json(&body).send().await.unwrap();
         let status = answer.status().as_u16();
         (status, answer.json().await.unwrap_or(Value::Null))
     }
@@ -129,6 +108,47 @@ impl Emulator {
         let rows = counts["rows"].as_array().unwrap();
         let row = rows.iter().find(|row| row["vault"] == vault && row["operation"] == operation);
         row.map_or(0, |row| row[field].as_u64().unwrap())
+    }
+}
+
+impl Client {
+    /// A token for `vault` or `management`.
+    pub async fn token_for(&self, audience: &str) -> String {
+        let scope = format!("https://{audience}.localhost:{}/.default", self.port);
+        let form = [
+            ("grant_type", "client_credentials"),
+            ("client_id", CLIENT_ID),
+            ("client_secret", SECRET),
+            ("scope", &scope),
+        ];
+        let token = self.request(&Method::POST, "login", &format!("/{TENANT}/oauth2/v2.0/token")).form(&form);
+        let answer: Value = token.send().await.unwrap().json().await.unwrap();
+        answer["access_token"].as_str().unwrap().to_owned()
+    }
+
+    /// A request without a token.
+    pub fn request(&self, method: &Method, host: &str, path: &str) -> reqwest::RequestBuilder {
+        self.http.request(method.clone(), format!("https://{host}.localhost:{}{path}", self.port))
+    }
+
+    /// A call to a vault: its status and what it answered.
+    pub async fn call(
+        &self,
+        method: Method,
+        vault: &str,
+        path: &str,
+        body: Option<Value>,
+    ) -> reqwest::Result<(u16, Value)> {
+        let mark = if path.contains('?') { '&' } else { '?' };
+        let path = format!("{path}{mark}api-version=2025-07-01");
+        let mut request = self.request(&method, &format!("{vault}.vault"), &path).bearer_auth(&self.token);
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let answer = request.send().await?;
+        let status = answer.status().as_u16();
+        let text = answer.text().await?;
+        Ok((status, if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap() }))
     }
 }
 

@@ -1,6 +1,6 @@
 //! One vault: what never changes about it, who may use it, and its state behind one lock.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 
@@ -32,6 +32,7 @@ pub struct Vault {
     pub counts: Counts,
     pub state: Mutex<VaultState>,
     closed: AtomicBool,
+    changes: AtomicU64,
 }
 
 /// Who may do what in a vault.
@@ -106,7 +107,18 @@ impl Vault {
             counts: Counts::new(),
             state: Mutex::new(VaultState::default()),
             closed: AtomicBool::new(spec.firewall == Firewall::Deny),
+            changes: AtomicU64::new(0),
         }
+    }
+
+    /// Notes that the state changed and is to be kept.
+    pub fn changed(&self) {
+        self.changes.fetch_add(1, Ordering::Release);
+    }
+
+    /// How many changes there were.
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
     }
 
     pub fn firewall(&self) -> Firewall {

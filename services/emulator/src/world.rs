@@ -57,7 +57,6 @@ pub struct World {
     pub login_counts: Counts,
     /// Calls that are being served: one goes on when its client has gone.
     pub calls: TaskTracker,
-    changes: AtomicU64,
 }
 
 /// What the admin listener can set.
@@ -145,7 +144,6 @@ impl World {
             arm_counts: Counts::new(),
             login_counts: Counts::new(),
             calls: TaskTracker::new(),
-            changes: AtomicU64::new(0),
         })
     }
 
@@ -158,15 +156,5 @@ impl World {
     pub fn moment(&self, vault: &Vault) -> Moment {
         let phase_ms = i64::try_from(self.knobs.phase().as_millis()).unwrap_or(i64::MAX);
         Moment { now_ms: self.clock.now_ms(), phase_ms, protection: vault.place.protection }
-    }
-
-    /// Notes that a vault's state changed and is to be kept.
-    pub fn changed(&self) {
-        self.changes.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// How many changes there were.
-    pub fn changes(&self) -> u64 {
-        self.changes.load(Ordering::Relaxed)
     }
 }

@@ -124,7 +124,7 @@ fn issue(
     let spelling = item.name.clone();
     state.certificates.insert(&spelling, item);
     drop(state);
-    call.world.changed();
+    call.vault.changed();
     Ok(Reply::ok(reply)
         .status(202)
         .header("Location", format!("{}/pending", place.id(Kind::Certificate, &spelling, None))))
@@ -195,7 +195,7 @@ fn add(call: &Call<'_>, mut policy: Policy, body: Import, chain: Chain) -> Resul
     let spelling = item.name.clone();
     state.certificates.insert(&spelling, item);
     drop(state);
-    call.world.changed();
+    call.vault.changed();
     Ok(Reply::ok(reply))
 }
 
@@ -218,7 +218,7 @@ fn update(call: &Call<'_>) -> Result<Reply, ApiError> {
     let id = version.id.clone();
     let reply = item.bundle(place, item.version(Kind::Certificate, Some(&id))?);
     drop(state);
-    call.world.changed();
+    call.vault.changed();
     Ok(Reply::ok(reply))
 }
 
@@ -234,7 +234,7 @@ fn update_policy(call: &Call<'_>) -> Result<Reply, ApiError> {
     item.policy_updated = at.now();
     let reply = item.policy_json(&call.vault.place);
     drop(state);
-    call.world.changed();
+    call.vault.changed();
     Ok(Reply::ok(reply))
 }
 
@@ -257,6 +257,6 @@ fn update_pending(call: &Call<'_>) -> Result<Reply, ApiError> {
     let pending = pending.clone();
     let reply = item.pending_json(&call.vault.place, &pending);
     drop(state);
-    call.world.changed();
+    call.vault.changed();
     Ok(Reply::ok(reply))
 }

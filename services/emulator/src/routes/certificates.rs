@@ -102,7 +102,7 @@ fn delete_pending(call: &Call<'_>) -> Result<Reply, ApiError> {
         state.certificates.remove(name);
     }
     drop(state);
-    call.world.changed();
+    call.vault.changed();
     Ok(Reply::ok(reply))
 }
 
@@ -111,7 +111,7 @@ fn delete(call: &Call<'_>) -> Result<Reply, ApiError> {
     let deleted = state.certificates.delete(Kind::Certificate, call.name(), call.moment())?;
     let reply = deleted.item.deleted(&call.vault.place, deleted);
     drop(state);
-    call.world.changed();
+    call.vault.changed();
     Ok(Reply::ok(reply))
 }
 
@@ -148,12 +148,12 @@ fn recover(call: &Call<'_>) -> Result<Reply, ApiError> {
     let item = state.certificates.recover(Kind::Certificate, call.name(), call.moment())?;
     let reply = item.current(&call.vault.place);
     drop(state);
-    call.world.changed();
+    call.vault.changed();
     Ok(Reply::ok(reply))
 }
 
 fn purge(call: &Call<'_>) -> Result<Reply, ApiError> {
     call.vault.state.lock().certificates.purge(Kind::Certificate, call.name(), call.moment())?;
-    call.world.changed();
+    call.vault.changed();
     Ok(Reply::empty(204))
 }

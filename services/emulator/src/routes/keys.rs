@@ -127,7 +127,7 @@ fn add(call: &Call<'_>, key: PrivateKey, hsm: bool, body: KeyBody) -> Result<Rep
         }
     };
     drop(state);
-    call.world.changed();
+    call.vault.changed();
     Ok(Reply::ok(reply))
 }
 
@@ -176,7 +176,7 @@ fn update(call: &Call<'_>) -> Result<Reply, ApiError> {
     version.update(body, at.now());
     let reply = version.bundle(&call.vault.place, &spelling);
     drop(state);
-    call.world.changed();
+    call.vault.changed();
     Ok(Reply::ok(reply))
 }
 
@@ -234,7 +234,7 @@ fn delete(call: &Call<'_>) -> Result<Reply, ApiError> {
     let deleted = state.keys.delete(Kind::Key, name, at)?;
     let reply = deleted.item.deleted(&call.vault.place, deleted)?;
     drop(state);
-    call.world.changed();
+    call.vault.changed();
     Ok(Reply::ok(reply))
 }
 
@@ -268,13 +268,13 @@ fn recover(call: &Call<'_>) -> Result<Reply, ApiError> {
     let item = state.keys.recover(Kind::Key, call.name(), call.moment())?;
     let reply = item.newest()?.bundle(&call.vault.place, &item.name);
     drop(state);
-    call.world.changed();
+    call.vault.changed();
     Ok(Reply::ok(reply))
 }
 
 fn purge(call: &Call<'_>) -> Result<Reply, ApiError> {
     call.vault.state.lock().keys.purge(Kind::Key, call.name(), call.moment())?;
-    call.world.changed();
+    call.vault.changed();
     Ok(Reply::empty(204))
 }
 
@@ -315,6 +315,6 @@ fn set_rotation_policy(call: &Call<'_>) -> Result<Reply, ApiError> {
     });
     let reply = item.rotation_policy(&call.vault.place);
     drop(state);
-    call.world.changed();
+    call.vault.changed();
     Ok(Reply::ok(reply))
 }

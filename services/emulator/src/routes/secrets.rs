@@ -61,7 +61,7 @@ fn set_secret(call: &Call<'_>) -> Result<Reply, ApiError> {
         }
     };
     drop(state);
-    call.world.changed();
+    call.vault.changed();
     Ok(Reply::ok(reply))
 }
 
@@ -109,7 +109,7 @@ fn update(call: &Call<'_>) -> Result<Reply, ApiError> {
     version.update(body, at.now());
     let reply = version.properties(&call.vault.place, &spelling);
     drop(state);
-    call.world.changed();
+    call.vault.changed();
     Ok(Reply::ok(reply))
 }
 
@@ -194,7 +194,7 @@ fn delete(call: &Call<'_>) -> Result<Reply, ApiError> {
     let deleted = state.secrets.delete(Kind::Secret, name, at)?;
     let reply = deleted.item.deleted(place, deleted)?;
     drop(state);
-    call.world.changed();
+    call.vault.changed();
     Ok(Reply::ok(reply))
 }
 
@@ -229,13 +229,13 @@ fn recover(call: &Call<'_>) -> Result<Reply, ApiError> {
     let item = state.secrets.recover(Kind::Secret, name, at)?;
     let reply = item.newest()?.properties(&call.vault.place, &item.name);
     drop(state);
-    call.world.changed();
+    call.vault.changed();
     Ok(Reply::ok(reply))
 }
 
 fn purge(call: &Call<'_>) -> Result<Reply, ApiError> {
     call.vault.state.lock().secrets.purge(Kind::Secret, call.name(), call.moment())?;
-    call.world.changed();
+    call.vault.changed();
     Ok(Reply::empty(204))
 }
 

@@ -91,7 +91,7 @@ async fn a_probe_is_hit_where_a_fault_says_so_and_challenged_otherwise() {
     let emulator = emulator().await;
     let fault = json!({ "on": "probe", "count": 1, "then": { "status": { "status": 429, "retry_after": 1 } } });
     emulator.admin(Method::PUT, "/faults", json!({ "faults": [fault] })).await;
-    let probe = || emulator.request(&Method::PUT, "a-kv.vault", "/secrets/a?api-version=2025-07-01").send();
+    let probe = || emulator.client().request(&Method::PUT, "a-kv.vault", "/secrets/a?api-version=2025-07-01").send();
 
     assert_eq!(emulator.set_secret("a-kv", "a", "x").await.0, 200);
     let refused = probe().await.unwrap();
@@ -111,8 +111,11 @@ async fn a_fault_delays_every_host_alike() {
     let faults = json!({ "faults": [fault("login.token"), fault("arm.subscriptions")] });
     emulator.admin(Method::PUT, "/faults", faults).await;
 
-    let token = emulator.token_for("management").await;
-    let list = emulator.request(&Method::GET, "management", "/subscriptions?api-version=2022-12-01").bearer_auth(token);
+    let token = emulator.client().token_for("management").await;
+    let list = emulator
+        .client()
+        .request(&Method::GET, "management", "/subscriptions?api-version=2022-12-01")
+        .bearer_auth(token);
 
     assert_eq!(list.send().await.unwrap().status(), 200);
     let (_, faults) = emulator.admin(Method::GET, "/faults", json!(null)).await;
