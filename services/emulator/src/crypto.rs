@@ -5,12 +5,14 @@
 //! of the emulator needs to prove that a restored key is the same.
 
 mod chain;
+mod facts;
 mod key;
 mod seal;
 mod sign;
 
-pub use chain::{Chain, IssueSpec, facts, request};
-pub use key::{Curve, KeySpec, PrivateKey};
+pub use chain::{Chain, IssueSpec, request};
+pub use facts::{Facts, Names, facts, thumbprint};
+pub use key::{Curve, KeySpec, PrivateKey, RSA_SIZES};
 pub use seal::{SealError, Sealer};
 
 /// Why something could not be made, read or used. No text repeats key material.
@@ -22,10 +24,14 @@ pub enum CryptoError {
     Generate,
     #[error("the key is missing the property {0}, or it cannot be read")]
     Jwk(&'static str),
+    #[error("an RSA key of {0} bits is not supported: use 2048, 3072 or 4096")]
+    Size(usize),
     #[error("the algorithm {0} does not go with this key")]
     Algorithm(String),
     #[error("the digest has {given} bytes where {wanted} are needed")]
     Digest { given: usize, wanted: usize },
+    #[error("the private key is in a block labelled {0}, not in PKCS#8")]
+    NotPkcs8(String),
     #[error("the certificate cannot be read")]
     Certificate,
     #[error("the certificate could not be issued: {0}")]

@@ -362,6 +362,15 @@ mod tests {
     }
 
     #[test]
+    fn an_estate_with_everything_parses() {
+        let estate = Estate::parse(include_str!("estate/sample.yaml")).unwrap();
+        let (_, vault) = estate.vaults().next().unwrap();
+        assert_eq!((vault.items.secrets.len(), vault.items.certificates.len(), vault.items.keys.len()), (2, 1, 2));
+        assert_eq!((vault.soft_delete_retention_days, vault.authorization), (90, Authorization::Rbac));
+        assert_eq!(estate.custom_roles.len(), 1);
+    }
+
+    #[test]
     fn an_unknown_key_is_refused_with_its_line() {
         let yaml = "tenant: 5f0c1d4e-0000-4000-8000-000000000001\nidentities: []\nsubscriptions: []\ncolour: red\n";
         let error = Estate::parse(yaml).unwrap_err();

@@ -1,13 +1,10 @@
 //! What kind of key is meant by `kty`, `key_size` and `crv`, as Azure writes them.
 
 use crate::{
-    crypto::{Curve, KeySpec},
+    crypto::{Curve, KeySpec, RSA_SIZES},
     error::ApiError,
-    throttle::Strength,
 };
 
-/// RSA sizes Key Vault makes.
-const RSA_SIZES: [u32; 3] = [2_048, 3_072, 4_096];
 /// Azure's default.
 const DEFAULT_RSA: u32 = 2_048;
 
@@ -16,6 +13,15 @@ const DEFAULT_RSA: u32 = 2_048;
 pub struct KeyShape {
     pub spec: KeySpec,
     pub hsm: bool,
+}
+
+/// What the cost of a call on a key goes by, besides the HSM.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Strength {
+    /// RSA-2048 and every curve.
+    Ordinary,
+    Rsa3072,
+    Rsa4096,
 }
 
 impl KeyShape {
@@ -38,7 +44,6 @@ impl KeyShape {
         names.iter().map(|name| (*name).to_owned()).collect()
     }
 
-    /// What using the key costs.
     pub const fn strength(self) -> Strength {
         match self.spec {
             KeySpec::Rsa { bits: 4_096.. } => Strength::Rsa4096,
@@ -65,7 +70,7 @@ pub fn parse(kty: &str, size: Option<u32>, curve: Option<&str>) -> Result<KeySha
         return Ok(KeyShape { spec: KeySpec::Ec { curve }, hsm });
     }
     let bits = size.unwrap_or(DEFAULT_RSA);
-    if !RSA_SIZES.contains(&bits) {
+    if !RSA_SIZES.contains(&(bits as usize)) {
         return Err(ApiError::bad_parameter(format!("The key size {bits} is not supported: use 2048, 3072 or 4096.")));
     }
     Ok(KeyShape { spec: KeySpec::Rsa { bits }, hsm })

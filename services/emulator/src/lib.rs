@@ -4,6 +4,7 @@
 //! and kept in a file on demand. What Azure does not document is listed as an assumption in this crate's README.
 //! Deliberately absent: issuers and contacts, encryption and key wrapping, managed HSMs, vault management.
 
+mod actions;
 mod auth;
 mod backup;
 mod clock;

@@ -30,7 +30,7 @@ pub enum Load {
     Other,
     /// Makes key material.
     KeyCreate,
-    /// Uses key material; the limit goes by the key's size.
+    /// Names a key, without making it; the cost goes by the key's size.
     KeyUse,
     /// Not a vault's call: the management plane.
     Management,
@@ -89,20 +89,20 @@ operations! {
     SecretsRestore "secrets.restore" Secrets "secrets/restore/action" "restore" Other;
     KeysCreate "keys.create" Keys "keys/create/action" "create" KeyCreate;
     KeysImport "keys.import" Keys "keys/import/action" "import" Creating;
-    KeysGet "keys.get" Keys "keys/read" "get" Other;
-    KeysUpdate "keys.update" Keys "keys/update/action" "update" Other;
+    KeysGet "keys.get" Keys "keys/read" "get" KeyUse;
+    KeysUpdate "keys.update" Keys "keys/update/action" "update" KeyUse;
     KeysList "keys.list" Keys "keys/read" "list" Other;
-    KeysListVersions "keys.list_versions" Keys "keys/read" "list" Other;
-    KeysDelete "keys.delete" Keys "keys/delete" "delete" Other;
+    KeysListVersions "keys.list_versions" Keys "keys/read" "list" KeyUse;
+    KeysDelete "keys.delete" Keys "keys/delete" "delete" KeyUse;
     KeysListDeleted "keys.list_deleted" Keys "keys/read" "list" Other;
-    KeysGetDeleted "keys.get_deleted" Keys "keys/read" "get" Other;
-    KeysRecover "keys.recover" Keys "keys/recover/action" "recover" Other;
-    KeysPurge "keys.purge" Keys "keys/purge/action" "purge" Other;
-    KeysBackup "keys.backup" Keys "keys/backup/action" "backup" Other;
+    KeysGetDeleted "keys.get_deleted" Keys "keys/read" "get" KeyUse;
+    KeysRecover "keys.recover" Keys "keys/recover/action" "recover" KeyUse;
+    KeysPurge "keys.purge" Keys "keys/purge/action" "purge" KeyUse;
+    KeysBackup "keys.backup" Keys "keys/backup/action" "backup" KeyUse;
     KeysRestore "keys.restore" Keys "keys/restore/action" "restore" Other;
     KeysRotate "keys.rotate" Keys "keys/rotate/action" "rotate" KeyCreate;
-    KeysGetRotationPolicy "keys.get_rotation_policy" Keys "keyrotationpolicies/read" "getrotationpolicy" Other;
-    KeysSetRotationPolicy "keys.set_rotation_policy" Keys "keyrotationpolicies/write" "setrotationpolicy" Other;
+    KeysGetRotationPolicy "keys.get_rotation_policy" Keys "keyrotationpolicies/read" "getrotationpolicy" KeyUse;
+    KeysSetRotationPolicy "keys.set_rotation_policy" Keys "keyrotationpolicies/write" "setrotationpolicy" KeyUse;
     KeysSign "keys.sign" Keys "keys/sign/action" "sign" KeyUse;
     KeysVerify "keys.verify" Keys "keys/verify/action" "verify" KeyUse;
     CertificatesCreate "certificates.create" Certificates "certificates/create/action" "create" Other;

@@ -22,9 +22,16 @@ pub struct Role {
 }
 
 impl Role {
+    /// The role of that name: one of `custom`, or a built-in one, which has an id as well.
+    pub fn find(name: &str, custom: &[CustomRole]) -> Option<Self> {
+        let named = custom.iter().find(|role| role.name.eq_ignore_ascii_case(name));
+        named.map(Self::from).or_else(|| Self::built_in(name))
+    }
+
     /// The built-in role of that name or id.
-    pub fn built_in(name: &str) -> Option<Self> {
-        let found = BUILT_IN.iter().find(|role| role.name.eq_ignore_ascii_case(name) || role.id == name)?;
+    fn built_in(name: &str) -> Option<Self> {
+        let found =
+            BUILT_IN.iter().find(|role| role.name.eq_ignore_ascii_case(name) || role.id.eq_ignore_ascii_case(name))?;
         let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
         Some(Self {
             name: found.name.to_owned(),
@@ -189,7 +196,7 @@ impl Grants {
 }
 
 /// Whether `text` matches `pattern`, where `*` is any text; case does not matter, as in Azure.
-fn matches(pattern: &str, text: &str) -> bool {
+pub fn matches(pattern: &str, text: &str) -> bool {
     let (pattern, text) = (pattern.to_ascii_lowercase(), text.to_ascii_lowercase());
     let mut parts = pattern.split('*');
     let Some(first) = parts.next() else { return false };

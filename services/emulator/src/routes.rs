@@ -7,6 +7,7 @@ pub mod admin;
 mod arm;
 mod certificate_writes;
 mod certificates;
+mod charge;
 pub mod data_plane;
 mod fault;
 mod key_use;

@@ -5,7 +5,7 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 
 use crate::{
-    crypto::{Chain, IssueSpec, request},
+    crypto::{Chain, IssueSpec, facts, request},
     error::{ApiError, EmulatorError},
     estate::{CertificateSpec, EstateError, Format, Items, KeySpec, Moment as At, SecretSpec, expand},
     keyspec,
@@ -14,8 +14,9 @@ use crate::{
         attributes::{AttributesPatch, Protection},
         certificates::{CertificateItem, CertificateVersion, Pending},
         collection::{Kind, Moment},
-        keys::{self, KeyBody, KeyItem, KeyVersion, Rotation},
+        keys::{self, KeyBody, KeyItem, KeyVersion},
         policy::{Issuer, KeyProps, PEM, PKCS12, Policy, Sans, SecretProps, X509Props},
+        rotation::Rotation,
         secrets::{SecretItem, SecretVersion, SetSecret},
         validate::Tags,
     },
@@ -52,21 +53,30 @@ fn tags(tags: &Tags) -> Option<Tags> {
     (!tags.is_empty()).then(|| tags.clone())
 }
 
+/// When a version was made: each a second after the one before, the newest now.
+fn made(at: Moment, version: u32, versions: u32) -> i64 {
+    at.now() - i64::from(versions - version)
+}
+
 fn secrets(state: &mut VaultState, spec: &SecretSpec, at: Moment) -> Result<(), ApiError> {
     for (place, name) in expand(&spec.name, spec.count).into_iter().enumerate() {
-        let number = (place + 1).to_string();
+        // Only in an entry with a count does `{n}` stand for anything.
+        let numbered = |text: &String| match spec.count {
+            Some(_) => text.replace("{n}", &(place + 1).to_string()),
+            None => text.clone(),
+        };
         let versions = (1..=spec.versions).map(|version| {
             let value = match &spec.value {
-                Some(value) => value.replace("{n}", &number),
+                Some(value) => numbered(value),
                 None => format!("{name}.{version}.{}", hex::encode(rand::random::<[u8; 8]>())),
             };
             let set = SetSecret {
                 value,
-                content_type: spec.content_type.as_ref().map(|text| text.replace("{n}", &number)),
+                content_type: spec.content_type.as_ref().map(numbered),
                 attributes: Some(patch(spec.enabled, spec.not_before.as_ref(), spec.expires.as_ref())),
                 tags: tags(&spec.tags),
             };
-            SecretVersion::new(set, at.now())
+            SecretVersion::new(set, made(at, version, spec.versions))
         });
         state.secrets.insert(&name, SecretItem { name: name.clone(), versions: versions.collect() });
         if spec.deleted {
@@ -80,7 +90,7 @@ fn keys(state: &mut VaultState, spec: &KeySpec, at: Moment) -> Result<(), ApiErr
     let shape = keyspec::parse(&spec.kind, spec.size, spec.curve.as_deref())?;
     for name in expand(&spec.name, spec.count) {
         let mut versions = Vec::new();
-        for _ in 0..spec.versions {
+        for version in 1..=spec.versions {
             let body = KeyBody {
                 kty: None,
                 key_size: None,
@@ -92,9 +102,9 @@ fn keys(state: &mut VaultState, spec: &KeySpec, at: Moment) -> Result<(), ApiErr
                 tags: tags(&spec.tags),
             };
             body.check()?;
-            versions.push(KeyVersion::new(keys::generate(shape)?, shape.hsm, body, at.now()));
+            versions.push(KeyVersion::new(keys::generate(shape)?, shape.hsm, body, made(at, version, spec.versions)));
         }
-        let rotation = spec.rotate_after.as_ref().map(|after| rotation(after, at.now()));
+        let rotation = spec.rotate_after.as_ref().map(|after| Rotation::after(after, at.now())).transpose()?;
         state.keys.insert(&name, KeyItem { name: name.clone(), versions, rotation });
         if spec.deleted {
             state.keys.delete(Kind::Key, &name, at)?;
@@ -103,18 +113,14 @@ fn keys(state: &mut VaultState, spec: &KeySpec, at: Moment) -> Result<(), ApiErr
     Ok(())
 }
 
-fn rotation(after: &str, now: i64) -> Rotation {
-    let action = serde_json::json!({ "trigger": { "timeAfterCreate": after }, "action": { "type": "Rotate" } });
-    Rotation { lifetime_actions: vec![action], expiry_time: None, created: now, updated: now }
-}
-
 fn certificates(state: &mut VaultState, spec: &CertificateSpec, at: Moment) -> Result<(), ApiError> {
     for name in expand(&spec.name, spec.count) {
         let subject = spec.subject.clone().unwrap_or_else(|| format!("CN={name}"));
         let policy = policy(spec, &subject)?;
-        let mut item = CertificateItem::new(&name, policy, at.now());
+        let shape = policy.shape()?;
+        let mut item = CertificateItem::new(&name, at.now());
+        item.set_policy(policy, at.now());
         let issue = IssueSpec {
-            key: item.policy.shape()?.spec,
             subject: &subject,
             dns_names: &spec.dns_names,
             above: if spec.chain == 0 { 0 } else { spec.chain + 1 },
@@ -124,21 +130,18 @@ fn certificates(state: &mut VaultState, spec: &CertificateSpec, at: Moment) -> R
         let failed = |error: crate::crypto::CryptoError| ApiError::bad_parameter(error.to_string());
         if spec.pending {
             item.requested_tags = tags(&spec.tags);
-            let csr = STANDARD.encode(request(&issue).map_err(failed)?);
+            let csr = STANDARD.encode(request(&keys::generate(shape)?, &issue).map_err(failed)?);
             let request_id = hex::encode(rand::random::<[u8; 16]>());
             item.pending =
                 Some(Pending { issuer: "Contoso".to_owned(), csr, is_completed: false, cancel: false, request_id });
         } else {
-            for _ in 0..spec.versions {
-                let chain = Chain::issue(&issue).map_err(failed)?;
-                let enabled = AttributesPatch { enabled: Some(spec.enabled), ..AttributesPatch::default() };
-                item.versions.push(CertificateVersion::new(
-                    chain,
-                    &item.policy,
-                    Some(&enabled),
-                    tags(&spec.tags),
-                    at.now(),
-                )?);
+            let enabled = AttributesPatch { enabled: Some(spec.enabled), ..AttributesPatch::default() };
+            for version in 1..=spec.versions {
+                let chain = Chain::issue(keys::generate(shape)?, &issue).map_err(failed)?;
+                let facts = facts(chain.leaf()).map_err(failed)?;
+                let made = made(at, version, spec.versions);
+                let (policy, tags) = (&item.policy, tags(&spec.tags));
+                item.versions.push(CertificateVersion::new(chain, &facts, policy, Some(&enabled), tags, made));
             }
         }
         state.certificates.insert(&name, item);
@@ -175,4 +178,56 @@ fn policy(spec: &CertificateSpec, subject: &str) -> Result<Policy, ApiError> {
     };
     policy.note_key(shape);
     Ok(policy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{estate, vault};
+
+    fn seeded(items: &str) -> VaultState {
+        let estate = estate(&vault("a-kv", &format!(", items: {items}")));
+        let (_, spec) = estate.vaults().next().unwrap();
+        super::items("a-kv", &spec.items, 1_000, Protection { days: 90, purge_protection: false }).unwrap()
+    }
+
+    #[test]
+    fn the_place_in_an_entry_is_told_only_where_it_has_a_count() {
+        let state = seeded(
+            r#"{ secrets: [{ name: one, value: "keep {n}" }, { name: "many-{n}", count: 2, value: "no. {n}", content_type: "t/{n}" }] }"#,
+        );
+        let newest = |name| state.secrets.find(name, i64::MAX).unwrap().newest().unwrap().clone();
+        assert_eq!(newest("one").value, "keep {n}");
+        assert_eq!((newest("many-2").value.as_str(), newest("many-2").content_type.as_deref()), ("no. 2", Some("t/2")));
+    }
+
+    #[test]
+    fn versions_are_made_one_after_the_other() {
+        let state = seeded(
+            "{ secrets: [{ name: a, versions: 3 }], keys: [{ name: b, type: EC, versions: 3 }], certificates: [{ name: c, \
+             type: EC, versions: 3 }] }",
+        );
+        let [secret, key, certificate] = [
+            state
+                .secrets
+                .find("a", i64::MAX)
+                .unwrap()
+                .versions
+                .iter()
+                .map(|version| version.attributes.created)
+                .collect(),
+            state.keys.find("b", i64::MAX).unwrap().versions.iter().map(|version| version.attributes.created).collect(),
+            state
+                .certificates
+                .find("c", i64::MAX)
+                .unwrap()
+                .versions
+                .iter()
+                .map(|version| version.attributes.created)
+                .collect::<Vec<_>>(),
+        ];
+        for created in [secret, key, certificate] {
+            assert_eq!(created, [998, 999, 1_000]);
+        }
+    }
 }

@@ -159,6 +159,7 @@ fn serve_tls(
             }
         })
         .workers(THREADS)
+        .tcp_nodelay(true)
         .keep_alive(KEEP_ALIVE)
         .client_request_timeout(REQUEST_LIMIT)
         .tls_handshake_timeout(HANDSHAKE_LIMIT)

@@ -10,6 +10,7 @@ pub mod collection;
 pub mod keys;
 pub mod material;
 pub mod policy;
+pub mod rotation;
 pub mod secrets;
 pub mod validate;
 

@@ -76,11 +76,7 @@ impl Access {
 
 fn assigned(identity: &IdentitySpec, assignments: &[RoleAssignment], custom: &[CustomRole]) -> Vec<Role> {
     let own = assignments.iter().filter(|assignment| assignment.identity.eq_ignore_ascii_case(&identity.name));
-    own.filter_map(|assignment| {
-        let named = custom.iter().find(|role| role.name == assignment.role);
-        named.map(Role::from).or_else(|| Role::built_in(&assignment.role))
-    })
-    .collect()
+    own.filter_map(|assignment| Role::find(&assignment.role, custom)).collect()
 }
 
 impl Vault {

@@ -6,7 +6,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -32,6 +32,9 @@ use crate::{
 /// How long deleting, recovering and issuing take unless the admin listener says otherwise. Azure needs seconds; tests
 /// have no time for that, but must see the phase.
 const DEFAULT_PHASE: Duration = Duration::from_millis(200);
+
+/// Entries in a page of the management plane unless the admin listener says otherwise.
+const ARM_PAGE: usize = 100;
 
 /// A subscription as it runs.
 pub struct Subscription {
@@ -65,6 +68,8 @@ pub struct Knobs {
     phase_ms: AtomicU64,
     limits: AtomicBool,
     pub empty_first_pages: AtomicBool,
+    /// Entries in a page of the management plane.
+    pub arm_page_size: AtomicUsize,
 }
 
 impl Knobs {
@@ -74,6 +79,7 @@ impl Knobs {
             phase_ms: AtomicU64::new(0),
             limits: AtomicBool::new(limits == Limits::Azure),
             empty_first_pages: AtomicBool::new(false),
+            arm_page_size: AtomicUsize::new(ARM_PAGE),
         };
         knobs.set_latency(latency);
         knobs.set_phase(DEFAULT_PHASE);

@@ -223,3 +223,105 @@ fn wrap(base64: &str) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+    use super::*;
+    use crate::crypto::KeySpec;
+
+    const NOW: i64 = 1_900_000_000;
+
+    fn identity() -> IdentitySpec {
+        IdentitySpec {
+            name: "app".to_owned(),
+            client_id: "00000000-0000-4000-8000-0000000000AA".to_owned(),
+            client_secret: "s".to_owned(),
+            identity_header: None,
+            arm: true,
+        }
+    }
+
+    fn tokens() -> Tokens {
+        let authority = Authority { tenant: "tenant".to_owned(), port: 8_443 };
+        let key = PrivateKey::generate(KeySpec::Rsa { bits: 2_048 }).unwrap();
+        Tokens::new(authority, &key, &[identity()]).unwrap()
+    }
+
+    fn issued(tokens: &Tokens) -> String {
+        tokens.issue(&identity(), Audience::Vault, NOW).unwrap().token
+    }
+
+    /// Issues a token with other claims.
+    fn with(tokens: &Tokens, change: impl FnOnce(&mut Claims)) -> String {
+        let token = issued(tokens);
+        let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
+        let mut claims: Claims = serde_json::from_slice(&payload).unwrap();
+        change(&mut claims);
+        jsonwebtoken::encode(&Header::new(Algorithm::RS256), &claims, &tokens.encoding).unwrap()
+    }
+
+    fn refusal(tokens: &Tokens, token: &str) -> String {
+        let error = tokens.check(token, Audience::Vault, NOW).unwrap_err();
+        assert_eq!(error.status, 401);
+        error.message
+    }
+
+    #[test]
+    fn a_token_is_good_for_its_audience_until_it_ends() {
+        let tokens = tokens();
+        let token = issued(&tokens);
+        let check = |audience, now| tokens.check(&token, audience, now).map_err(|error| error.message);
+        for _ in 0..2 {
+            assert_eq!(check(Audience::Vault, NOW), Ok(Caller { identity: 0 }));
+        }
+        assert!(check(Audience::Management, NOW).unwrap_err().contains("AKV10022"));
+        assert!(check(Audience::Vault, NOW - LEEWAY_S - 1).unwrap_err().contains("TokenNotYetValid"));
+        let end = NOW + tokens.lifetime_s();
+        assert!(check(Audience::Vault, end).is_ok());
+        assert!(check(Audience::Vault, end + 1).unwrap_err().contains("TokenExpired"));
+    }
+
+    #[test]
+    fn claims_of_another_world_are_refused() {
+        let tokens = tokens();
+        for (token, word) in [
+            (with(&tokens, |claims| claims.iss = "https://login.microsoftonline.com/t/v2.0".to_owned()), "AKV10032"),
+            (with(&tokens, |claims| claims.tid = "other".to_owned()), "AKV10032"),
+            (with(&tokens, |claims| claims.aud = "https://vault.azure.net".to_owned()), "AKV10022"),
+            (with(&tokens, |claims| claims.appid = "nobody".to_owned()), "AKV10033"),
+            (with(&tokens, |claims| claims.exp = NOW - 1), "TokenExpired"),
+        ] {
+            let message = refusal(&tokens, &token);
+            assert!(message.contains(word), "{message}");
+        }
+        assert!(tokens.check(&with(&tokens, |_| {}), Audience::Vault, NOW).is_ok());
+    }
+
+    #[test]
+    fn a_signature_that_is_not_the_authoritys_is_refused() {
+        let (tokens, foreign) = (tokens(), tokens());
+        let good = issued(&tokens);
+        let [header, payload, signature] = good.split('.').collect::<Vec<_>>().try_into().unwrap();
+        let claims = URL_SAFE_NO_PAD.decode(payload).unwrap();
+        let altered = String::from_utf8(claims.clone()).unwrap().replace("0000000000AA", "0000000000BB");
+        let none = URL_SAFE_NO_PAD.encode(r#"{"alg":"none","typ":"JWT"}"#);
+        let modulus = tokens.jwk["n"].as_str().unwrap().as_bytes();
+        let claims: Claims = serde_json::from_slice(&claims).unwrap();
+        let symmetric = Header::new(Algorithm::HS256);
+        for bad in [
+            format!("{header}.{}.{signature}", URL_SAFE_NO_PAD.encode(altered)),
+            format!("{none}.{payload}."),
+            format!("{none}.{payload}.{signature}"),
+            format!("{header}.{payload}."),
+            format!("{header}.{payload}"),
+            issued(&foreign),
+            jsonwebtoken::encode(&symmetric, &claims, &EncodingKey::from_secret(modulus)).unwrap(),
+            String::new(),
+        ] {
+            let message = refusal(&tokens, &bad);
+            assert!(message.contains("AKV10046"), "{message}");
+        }
+    }
+}

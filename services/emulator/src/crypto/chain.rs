@@ -8,28 +8,28 @@ use p12_keystore::{
 use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use rustls_pki_types::PrivatePkcs8KeyDer;
 use serde::{Deserialize, Serialize};
-use sha1::{Digest, Sha1};
 use time::OffsetDateTime;
 use x509_cert::{
     Certificate,
     der::{Decode, Encode},
-    ext::pkix::{SubjectAltName, name::GeneralName},
 };
 
-use super::{CryptoError, Curve, KeySpec, PrivateKey};
+use super::{CryptoError, Curve, KeySpec, PrivateKey, thumbprint};
 
 /// A certificate with its private key and the certificates above it.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Chain {
     pub key: PrivateKey,
-    /// DER, the certificate itself first.
+    /// DER, in the order in which they are exported.
     pub certificates: Vec<Vec<u8>>,
+    /// The place of the certificate itself; not the first only where an import kept its order.
+    #[serde(default)]
+    leaf: usize,
 }
 
 /// What to issue.
 #[derive(Debug, Clone, Copy)]
 pub struct IssueSpec<'a> {
-    pub key: KeySpec,
     /// Such as `CN=example.test,O=Example`.
     pub subject: &'a str,
     pub dns_names: &'a [String],
@@ -40,72 +40,35 @@ pub struct IssueSpec<'a> {
     pub not_after: i64,
 }
 
-/// What a certificate says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Facts {
-    /// SHA-1 of the DER.
-    pub thumbprint: [u8; 20],
-    /// Seconds since 1970.
-    pub not_before: i64,
-    pub not_after: i64,
-    pub subject: String,
-    pub dns_names: Vec<String>,
-}
-
-/// Reads what a certificate says.
-pub fn facts(der: &[u8]) -> Result<Facts, CryptoError> {
-    let certificate = Certificate::from_der(der).map_err(|_| CryptoError::Certificate)?;
-    let body = certificate.tbs_certificate();
-    let seconds = |time: x509_cert::time::Time| i64::try_from(time.to_unix_duration().as_secs()).unwrap_or(i64::MAX);
-    let names = body.get_extension::<SubjectAltName>().ok().flatten().map(|(_, names)| names.0).unwrap_or_default();
-    let dns_names = names
-        .into_iter()
-        .filter_map(|name| if let GeneralName::DnsName(name) = name { Some(name.to_string()) } else { None });
-    Ok(Facts {
-        thumbprint: Sha1::digest(der).into(),
-        not_before: seconds(body.validity().not_before),
-        not_after: seconds(body.validity().not_after),
-        subject: body.subject().to_string(),
-        dns_names: dns_names.collect(),
-    })
-}
-
 impl Chain {
-    /// Makes a key and certificates for it.
-    pub fn issue(spec: &IssueSpec<'_>) -> Result<Self, CryptoError> {
-        match spec.key {
-            KeySpec::Ec { curve: Curve::P521 | Curve::P256K } => {
-                return Err(CryptoError::Issue(
-                    "certificates are issued for RSA, P-256 and P-384 keys only".to_owned(),
-                ));
-            }
-            KeySpec::Rsa { .. } | KeySpec::Ec { .. } => {}
-        }
-        let key = PrivateKey::generate(spec.key)?;
+    /// Issues certificates for a key.
+    pub fn issue(key: PrivateKey, spec: &IssueSpec<'_>) -> Result<Self, CryptoError> {
         let leaf_key = key_pair(&key)?;
         let mut leaf = params(spec, spec.subject, spec.dns_names)?;
         leaf.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment];
         if spec.above == 0 {
             let certificate = leaf.self_signed(&leaf_key).map_err(issue)?;
-            return Ok(Self { key, certificates: vec![certificate.der().to_vec()] });
+            return Ok(Self { key, certificates: vec![certificate.der().to_vec()], leaf: 0 });
         }
         let (issuer, mut above) = authorities(spec)?;
         let certificate = leaf.signed_by(&leaf_key, &issuer).map_err(issue)?;
         above.insert(0, certificate.der().to_vec());
-        Ok(Self { key, certificates: above })
+        Ok(Self { key, certificates: above, leaf: 0 })
     }
 
     /// The certificate itself.
     pub fn leaf(&self) -> &[u8] {
-        self.certificates.first().map_or(&[], Vec::as_slice)
+        self.certificates.get(self.leaf).map_or(&[], Vec::as_slice)
     }
 
     /// A PFX without password. Two exports differ byte by byte, by their salts.
     pub fn to_pkcs12(&self) -> Result<Vec<u8>, CryptoError> {
-        let bags = self.certificates.iter().map(|der| Bag::from_der(der).map_err(|_| CryptoError::Certificate));
-        let bags: Vec<Bag> = bags.collect::<Result<_, _>>()?;
+        let bag = |der: &Vec<u8>| Bag::from_der(der).map_err(|_| CryptoError::Certificate);
+        let mut bags: Vec<Bag> = self.certificates.iter().map(bag).collect::<Result<_, _>>()?;
+        // The format marks the first as the key's own.
+        bags[..=self.leaf].rotate_right(1);
         let key = BagKey::from_der(&self.key.to_pkcs8_der()?).map_err(|_| CryptoError::Key)?;
-        let id: [u8; 20] = Sha1::digest(self.leaf()).into();
+        let id = thumbprint(self.leaf());
         let mut store = KeyStore::new();
         store.add_entry("certificate", KeyStoreEntry::PrivateKeyChain(PrivateKeyChain::new(id.as_slice(), key, bags)));
         // What protects nothing need not be slow: the password is empty.
@@ -142,11 +105,15 @@ impl Chain {
         Self::assemble(key, certificates, preserve_order)
     }
 
-    /// Reads PEM blocks: one private key, and certificates.
+    /// Reads PEM blocks: one private key as PKCS#8, and certificates.
     pub fn from_pem_bundle(text: &str, preserve_order: bool) -> Result<Self, CryptoError> {
         let blocks = blocks(text);
-        let key = blocks.iter().find(|(label, _)| label.ends_with("PRIVATE KEY")).ok_or(CryptoError::NoPrivateKey)?;
-        let key = PrivateKey::from_pem(&key.1)?;
+        let (label, key) =
+            blocks.iter().find(|(label, _)| label.ends_with("PRIVATE KEY")).ok_or(CryptoError::NoPrivateKey)?;
+        if label != "PRIVATE KEY" {
+            return Err(CryptoError::NotPkcs8(label.clone()));
+        }
+        let key = PrivateKey::from_pem(key)?;
         let certificates = blocks.iter().filter(|(label, _)| label == "CERTIFICATE").map(|(_, block)| {
             let body: String = block.lines().filter(|line| !line.starts_with("-----")).map(str::trim).collect();
             STANDARD.decode(body).map_err(|_| CryptoError::Certificate)
@@ -154,7 +121,7 @@ impl Chain {
         Self::assemble(key, certificates.collect::<Result<_, _>>()?, preserve_order)
     }
 
-    /// Puts the key's own certificate first, and the others as they were or in the order in which they signed.
+    /// Leaves the certificates as they were, or puts the key's own first and the others in the order in which they signed.
     fn assemble(key: PrivateKey, mut given: Vec<Vec<u8>>, preserve_order: bool) -> Result<Self, CryptoError> {
         let public = key.public_spki_der()?;
         let parsed = |der: &[u8]| Certificate::from_der(der).map_err(|_| CryptoError::Certificate);
@@ -169,12 +136,11 @@ impl Chain {
                 place.get_or_insert(n);
             }
         }
-        let leaf = given.remove(place.ok_or(CryptoError::Unrelated)?);
-        let mut certificates = vec![leaf];
+        let leaf = place.ok_or(CryptoError::Unrelated)?;
         if preserve_order {
-            certificates.append(&mut given);
-            return Ok(Self { key, certificates });
+            return Ok(Self { key, certificates: given, leaf });
         }
+        let mut certificates = vec![given.remove(leaf)];
         while let Some(last) = certificates.last() {
             let issuer = parsed(last)?.tbs_certificate().issuer().clone();
             let next = given
@@ -184,13 +150,13 @@ impl Chain {
             certificates.push(given.remove(next));
         }
         certificates.append(&mut given);
-        Ok(Self { key, certificates })
+        Ok(Self { key, certificates, leaf: 0 })
     }
 }
 
-/// A request for a certificate, as an issuer outside would get it; DER.
-pub fn request(spec: &IssueSpec<'_>) -> Result<Vec<u8>, CryptoError> {
-    let key = key_pair(&PrivateKey::generate(spec.key)?)?;
+/// A request for a certificate for a key, as an issuer outside would get it; DER.
+pub fn request(key: &PrivateKey, spec: &IssueSpec<'_>) -> Result<Vec<u8>, CryptoError> {
+    let key = key_pair(key)?;
     let mut params = CertificateParams::new(spec.dns_names.to_vec()).map_err(issue)?;
     params.distinguished_name = distinguished_name(spec.subject)?;
     Ok(params.serialize_request(&key).map_err(issue)?.der().to_vec())
@@ -253,6 +219,12 @@ fn distinguished_name(subject: &str) -> Result<DistinguishedName, CryptoError> {
 }
 
 fn key_pair(key: &PrivateKey) -> Result<KeyPair, CryptoError> {
+    match key.spec() {
+        KeySpec::Ec { curve: Curve::P521 | Curve::P256K } => {
+            return Err(CryptoError::Issue("certificates are issued for RSA, P-256 and P-384 keys only".to_owned()));
+        }
+        KeySpec::Rsa { .. } | KeySpec::Ec { curve: Curve::P256 | Curve::P384 } => {}
+    }
     KeyPair::try_from(&PrivatePkcs8KeyDer::from(key.to_pkcs8_der()?)).map_err(issue)
 }
 
@@ -288,9 +260,8 @@ fn blocks(text: &str) -> Vec<(String, String)> {
 mod tests {
     use super::*;
 
-    fn spec(key: KeySpec, above: u32) -> IssueSpec<'static> {
+    fn spec(above: u32) -> IssueSpec<'static> {
         IssueSpec {
-            key,
             subject: "CN=example.test,O=Example",
             dns_names: &[],
             above,
@@ -299,10 +270,16 @@ mod tests {
         }
     }
 
+    fn issued(key: KeySpec, above: u32) -> Chain {
+        Chain::issue(PrivateKey::generate(key).unwrap(), &spec(above)).unwrap()
+    }
+
+    const EC: KeySpec = KeySpec::Ec { curve: Curve::P256 };
+
     #[test]
     fn both_formats_carry_the_key_and_the_whole_chain_in_order() {
-        for key in [KeySpec::Rsa { bits: 2_048 }, KeySpec::Ec { curve: Curve::P256 }] {
-            let chain = Chain::issue(&spec(key, 2)).unwrap();
+        for key in [KeySpec::Rsa { bits: 2_048 }, EC] {
+            let chain = issued(key, 2);
             assert_eq!(chain.certificates.len(), 3);
             let pfx = chain.to_pkcs12().unwrap();
             assert_ne!(pfx, chain.to_pkcs12().unwrap());
@@ -317,17 +294,21 @@ mod tests {
     }
 
     #[test]
-    fn the_keys_own_certificate_comes_first_whatever_came_first() {
-        let chain = Chain::issue(&spec(KeySpec::Ec { curve: Curve::P256 }, 2)).unwrap();
+    fn the_keys_own_certificate_comes_first_unless_the_order_is_to_be_kept() {
+        let chain = issued(EC, 2);
         let mut shuffled = chain.clone();
         shuffled.certificates.reverse();
-        let read = Chain::from_pem_bundle(&shuffled.to_pem_bundle().unwrap(), false).unwrap();
-        assert_eq!(read.certificates, chain.certificates);
+        let read = |preserve| Chain::from_pem_bundle(&shuffled.to_pem_bundle().unwrap(), preserve).unwrap();
+        assert_eq!(read(false).certificates, chain.certificates);
+        let kept = read(true);
+        assert_eq!((kept.certificates.as_slice(), kept.leaf()), (shuffled.certificates.as_slice(), chain.leaf()));
+        let exported = Chain::from_pkcs12(&kept.to_pkcs12().unwrap(), "", false).unwrap();
+        assert_eq!(exported.certificates, chain.certificates);
     }
 
     #[test]
     fn a_bundle_without_its_private_key_is_told_apart() {
-        let chain = Chain::issue(&spec(KeySpec::Ec { curve: Curve::P256 }, 0)).unwrap();
+        let chain = issued(EC, 0);
         assert_eq!(Chain::from_pem_bundle(&chain.certificates_pem(), true).err(), Some(CryptoError::NoPrivateKey));
         assert_eq!(
             Chain::from_pkcs12(&chain.certificates_pkcs12().unwrap(), "", true).err(),
@@ -337,15 +318,26 @@ mod tests {
     }
 
     #[test]
+    fn a_private_key_that_is_not_pkcs8_is_refused() {
+        let pem = issued(EC, 0).to_pem_bundle().unwrap();
+        for label in ["EC PRIVATE KEY", "RSA PRIVATE KEY", "ENCRYPTED PRIVATE KEY"] {
+            let other = pem.replace("PRIVATE KEY", label);
+            assert_eq!(Chain::from_pem_bundle(&other, true).err(), Some(CryptoError::NotPkcs8(label.to_owned())));
+        }
+    }
+
+    #[test]
     fn a_certificate_says_what_it_was_issued_for() {
         let names = ["a.test".to_owned()];
-        let chain =
-            Chain::issue(&IssueSpec { dns_names: &names, ..spec(KeySpec::Ec { curve: Curve::P384 }, 0) }).unwrap();
-        let facts = facts(chain.leaf()).unwrap();
+        let key = PrivateKey::generate(KeySpec::Ec { curve: Curve::P384 }).unwrap();
+        let chain = Chain::issue(key, &IssueSpec { dns_names: &names, ..spec(0) }).unwrap();
+        let facts = crate::crypto::facts(chain.leaf()).unwrap();
         assert_eq!(
-            (facts.not_before, facts.not_after, facts.dns_names),
+            (facts.not_before, facts.not_after, facts.names.dns),
             (1_700_000_000, 1_900_000_000, names.to_vec())
         );
+        assert_eq!(facts.key_usage, ["digitalSignature", "keyEncipherment"]);
         assert!(facts.subject.contains("CN=example.test"));
+        assert_eq!(crate::crypto::facts(b"nothing").err(), Some(CryptoError::Certificate));
     }
 }

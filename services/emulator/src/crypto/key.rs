@@ -6,7 +6,6 @@ use base64::{
 };
 use rsa::{
     BoxedUint,
-    pkcs1::DecodeRsaPrivateKey,
     pkcs8::{DecodePrivateKey, EncodePrivateKey, EncodePublicKey, LineEnding},
     rand_core::UnwrapErr,
     traits::PublicKeyParts,
@@ -15,6 +14,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 use super::CryptoError;
+
+/// Sizes of RSA keys that Key Vault takes, in bits.
+pub const RSA_SIZES: [usize; 3] = [2_048, 3_072, 4_096];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Curve {
@@ -108,19 +110,8 @@ impl PrivateKey {
         material.map(Self).map_err(|_| CryptoError::Key)
     }
 
-    /// Reads one PEM block: PKCS#8, PKCS#1 or SEC 1.
+    /// Reads one PEM block of PKCS#8.
     pub fn from_pem(pem: &str) -> Result<Self, CryptoError> {
-        if pem.contains("BEGIN RSA PRIVATE KEY") {
-            let key = rsa::PrivateKey::from_pkcs1_pem(pem).map_err(|_| CryptoError::Key)?;
-            return Ok(Self(Material::Rsa(Box::new(key))));
-        }
-        if pem.contains("BEGIN EC PRIVATE KEY") {
-            let material = p256::SecretKey::from_sec1_pem(pem).map(Material::P256);
-            let material = material.or_else(|_| p384::SecretKey::from_sec1_pem(pem).map(Material::P384));
-            let material = material.or_else(|_| p521::SecretKey::from_sec1_pem(pem).map(Material::P521));
-            let material = material.or_else(|_| k256::SecretKey::from_sec1_pem(pem).map(Material::P256K));
-            return material.map(Self).map_err(|_| CryptoError::Key);
-        }
         let body: String = pem.lines().filter(|line| !line.starts_with("-----")).map(str::trim).collect();
         Self::from_pkcs8_der(&STANDARD.decode(body).map_err(|_| CryptoError::Key)?)
     }
@@ -179,7 +170,12 @@ impl PrivateKey {
                 let number = |name| part(name).map(|bytes| BoxedUint::from_be_slice_vartime(&bytes));
                 let primes = vec![number("p")?, number("q")?];
                 let key = rsa::PrivateKey::from_components(number("n")?, number("e")?, number("d")?, primes);
-                Ok(Self(Material::Rsa(Box::new(key.map_err(|_| CryptoError::Key)?))))
+                let key = key.map_err(|_| CryptoError::Key)?;
+                let bits = key.size() * 8;
+                if !RSA_SIZES.contains(&bits) {
+                    return Err(CryptoError::Size(bits));
+                }
+                Ok(Self(Material::Rsa(Box::new(key))))
             }
             "EC" | "EC-HSM" => {
                 let d = part("d")?;

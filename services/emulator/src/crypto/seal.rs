@@ -15,8 +15,8 @@ const MAGIC: &[u8] = b"KFB1";
 /// Why a blob cannot be restored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SealError {
-    /// It was made in another geography or subscription.
-    WrongPlace,
+    OtherGeography,
+    OtherSubscription,
     /// It is not a blob of this emulator.
     NotABlob,
 }
@@ -59,8 +59,11 @@ impl Sealer {
     /// Opens a blob in a place.
     pub fn open(&self, geography: &str, subscription: &str, blob: &str) -> Result<Vec<u8>, SealError> {
         let sealed = self.read(blob).ok_or(SealError::NotABlob)?;
-        if sealed.geography != geography || sealed.subscription != subscription.to_ascii_lowercase() {
-            return Err(SealError::WrongPlace);
+        if sealed.geography != geography {
+            return Err(SealError::OtherGeography);
+        }
+        if sealed.subscription != subscription.to_ascii_lowercase() {
+            return Err(SealError::OtherSubscription);
         }
         STANDARD.decode(sealed.plain).map_err(|_| SealError::NotABlob)
     }
@@ -103,8 +106,8 @@ mod tests {
         let sealer = Sealer::generate().unwrap();
         let blob = sealer.seal("Europe", "AAA", b"key").unwrap();
         assert_eq!(sealer.open("Europe", "aaa", &blob), Ok(b"key".to_vec()));
-        assert_eq!(sealer.open("Germany", "aaa", &blob), Err(SealError::WrongPlace));
-        assert_eq!(sealer.open("Europe", "bbb", &blob), Err(SealError::WrongPlace));
+        assert_eq!(sealer.open("Germany", "aaa", &blob), Err(SealError::OtherGeography));
+        assert_eq!(sealer.open("Europe", "bbb", &blob), Err(SealError::OtherSubscription));
         assert_ne!(sealer.seal("Europe", "AAA", b"key").unwrap(), blob);
     }
 

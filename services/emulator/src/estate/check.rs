@@ -2,13 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use super::{CertificateSpec, Estate, EstateError, KeySpec, Moment, SecretSpec, VaultSpec};
+use super::{CertificateSpec, Estate, EstateError, KeySpec, Moment, SecretSpec, Sku, VaultSpec};
 use crate::{
-    keyspec,
+    actions, keyspec,
     operation::Category,
     regions::Region,
     roles::Role,
-    state::validate::{self, MAX_SECRET_BYTES},
+    state::{
+        rotation::Rotation,
+        validate::{self, MAX_SECRET_BYTES},
+    },
 };
 
 /// Azure's bounds on the days a deleted item is kept.
@@ -28,6 +31,12 @@ pub(super) fn check(estate: &Estate) -> Result<(), EstateError> {
         guid(&format!("identity {}", identity.name), &identity.client_id)?;
     }
     unique("custom_roles", estate.custom_roles.iter().map(|role| role.name.as_str()))?;
+    for role in &estate.custom_roles {
+        let mut patterns = role.data_actions.iter().chain(&role.not_data_actions);
+        if let Some(pattern) = patterns.find(|pattern| !actions::is_known(pattern)) {
+            return Err(invalid(format!("custom role {}", role.name), format!("no data action is called `{pattern}`")));
+        }
+    }
     unique("subscriptions", estate.subscriptions.iter().map(|subscription| subscription.id.as_str()))?;
     unique("vaults", estate.vaults().map(|(_, vault)| vault.name.as_str()))?;
     for subscription in &estate.subscriptions {
@@ -56,8 +65,7 @@ fn check_vault(estate: &Estate, vault: &VaultSpec, identities: &BTreeSet<String>
         if !known(&assignment.identity) {
             return Err(invalid(place, format!("identity `{}` is not declared under identities", assignment.identity)));
         }
-        let custom = estate.custom_roles.iter().any(|role| role.name == assignment.role);
-        if !custom && Role::built_in(&assignment.role).is_none() {
+        if Role::find(&assignment.role, &estate.custom_roles).is_none() {
             let names = Role::built_in_names();
             return Err(invalid(
                 place,
@@ -137,10 +145,10 @@ fn check_items(place: &str, vault: &VaultSpec) -> Result<(), EstateError> {
         check_secret(&format!("{place}, secret {}", secret.name), secret)?;
     }
     for certificate in &items.certificates {
-        check_certificate(&format!("{place}, certificate {}", certificate.name), certificate)?;
+        check_certificate(&format!("{place}, certificate {}", certificate.name), certificate, vault.sku)?;
     }
     for key in &items.keys {
-        check_key(&format!("{place}, key {}", key.name), key)?;
+        check_key(&format!("{place}, key {}", key.name), key, vault.sku)?;
     }
     let names = |kind: &str, entries: Vec<(&str, Option<u32>)>| {
         let expanded: Vec<String> = entries.into_iter().flat_map(|(name, count)| expand(name, count)).collect();
@@ -168,22 +176,32 @@ fn check_secret(place: &str, secret: &SecretSpec) -> Result<(), EstateError> {
     check_moments(place, [&secret.not_before, &secret.expires])
 }
 
-fn check_certificate(place: &str, certificate: &CertificateSpec) -> Result<(), EstateError> {
+fn check_certificate(place: &str, certificate: &CertificateSpec, sku: Sku) -> Result<(), EstateError> {
     check_common(place, &certificate.name, certificate.count, certificate.versions)?;
     validate::tags(Some(&certificate.tags)).map_err(|error| invalid(place, error.message))?;
     if certificate.chain > MAX_CHAIN {
         return Err(invalid(place, format!("a chain has at most {MAX_CHAIN} intermediates")));
     }
-    keyspec::parse(&certificate.kind, certificate.size, certificate.curve.as_deref())
-        .map_err(|error| invalid(place, error.message))?;
+    check_kind(place, &certificate.kind, certificate.size, certificate.curve.as_deref(), sku)?;
     check_moments(place, [&certificate.not_before, &certificate.expires])
 }
 
-fn check_key(place: &str, key: &KeySpec) -> Result<(), EstateError> {
+fn check_key(place: &str, key: &KeySpec, sku: Sku) -> Result<(), EstateError> {
     check_common(place, &key.name, key.count, key.versions)?;
     validate::tags(Some(&key.tags)).map_err(|error| invalid(place, error.message))?;
-    keyspec::parse(&key.kind, key.size, key.curve.as_deref()).map_err(|error| invalid(place, error.message))?;
+    check_kind(place, &key.kind, key.size, key.curve.as_deref(), sku)?;
+    if let Some(after) = &key.rotate_after {
+        Rotation::after(after, 0).map_err(|error| invalid(place, error.message))?;
+    }
     check_moments(place, [&key.not_before, &key.expires])
+}
+
+fn check_kind(place: &str, kty: &str, size: Option<u32>, curve: Option<&str>, sku: Sku) -> Result<(), EstateError> {
+    let shape = keyspec::parse(kty, size, curve).map_err(|error| invalid(place, error.message))?;
+    if shape.hsm && sku != Sku::Premium {
+        return Err(invalid(place, "keys in an HSM need `sku: premium`"));
+    }
+    Ok(())
 }
 
 fn check_common(place: &str, name: &str, count: Option<u32>, versions: u32) -> Result<(), EstateError> {
@@ -196,7 +214,8 @@ fn check_common(place: &str, name: &str, count: Option<u32>, versions: u32) -> R
     if !(1..=MAX_VERSIONS).contains(&versions) {
         return Err(invalid(place, format!("versions is 1 to {MAX_VERSIONS}")));
     }
-    validate::name(&name.replace("{n}", "1")).map_err(|error| invalid(place, error.message))
+    // The last name is the longest.
+    validate::name(&name.replace("{n}", &count.unwrap_or(1).to_string())).map_err(|error| invalid(place, error.message))
 }
 
 fn check_moments(place: &str, moments: [&Option<Moment>; 2]) -> Result<(), EstateError> {
@@ -260,10 +279,37 @@ mod tests {
             ("        items: { secrets: [{ name: a_b }] }\n", "a_b"),
             ("        items: { secrets: [{ name: a }], certificates: [{ name: a }] }\n", "certificate"),
             ("        items: { keys: [{ name: a, type: RSA, size: 1024 }] }\n", "1024"),
+            ("        items: { keys: [{ name: a, type: RSA-HSM }] }\n", "premium"),
+            ("        items: { keys: [{ name: a, type: EC, rotate_after: soon }] }\n", "soon"),
         ] {
             let error = with_vault(lines).unwrap_err().to_string();
             assert!(error.contains(expected) && error.contains("a-vault"), "{lines}: {error}");
         }
+    }
+
+    #[test]
+    fn a_custom_role_grants_only_actions_that_exist() {
+        let role = |action: &str| {
+            with_vault(&format!(
+                "        roles: [{{ identity: app, role: Mine }}]\ncustom_roles: [{{ name: mine, data_actions: \
+                 [\"Microsoft.KeyVault/vaults/{action}\"] }}]\n"
+            ))
+        };
+        for good in ["certificates/read", "SECRETS/*", "*", "keys/*/action", "keys/wrap/action"] {
+            assert!(role(good).is_ok(), "{good}");
+        }
+        for bad in ["certificates/get/action", "secrets/read", "keys"] {
+            assert!(role(bad).unwrap_err().to_string().contains(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_longest_name_of_an_entry_is_what_has_to_fit() {
+        let named = |letters: usize| {
+            let name = "x".repeat(letters);
+            with_vault(&format!("        items: {{ secrets: [{{ name: \"{name}{{n}}\", count: 1000 }}] }}\n"))
+        };
+        assert!(named(123).is_ok() && named(124).is_err());
     }
 
     #[test]

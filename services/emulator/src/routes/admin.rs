@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::{
     Limits,
     estate::{Firewall, RoleAssignment},
-    faults::FaultSet,
+    faults::{FaultSet, MAX_DELAY_MS},
     roles::Role,
     routes::{Query, login},
     vault::Access,
@@ -59,6 +59,15 @@ async fn reset_counts(world: web::Data<World>) -> HttpResponse {
     HttpResponse::NoContent().finish()
 }
 
+/// Longest that deleting may take: a day is more than Azure ever needs.
+const MAX_PHASE_MS: u64 = 86_400_000;
+/// Furthest the clock can be moved, either way: 50 years, within which every date can be written.
+const MAX_OFFSET_MS: i64 = 50 * 365 * 86_400_000;
+/// Longest a token may live.
+const MAX_LIFETIME_S: i64 = 365 * 86_400;
+/// Most entries the management plane gives at once.
+const MAX_ARM_PAGE: usize = 1_000;
+
 /// Everything that can be set; what is not said stays.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -71,6 +80,29 @@ struct SettingsBody {
     token_lifetime_s: Option<i64>,
     /// By how much the emulator's clock is ahead of the host's.
     clock_offset_ms: Option<i64>,
+    /// Entries in a page of the management plane.
+    arm_page_size: Option<usize>,
+}
+
+impl SettingsBody {
+    /// Refuses what cannot be meant, before any of it is set.
+    fn check(&self) -> Result<(), String> {
+        let within = |name: &str, value: Option<i64>, least: i64, most: i64| match value {
+            Some(value) if !(least..=most).contains(&value) => Err(format!("{name} is {least} to {most}, not {value}")),
+            _ => Ok(()),
+        };
+        let wide = |value: Option<u64>| value.map(|value| i64::try_from(value).unwrap_or(i64::MAX));
+        within("latency_ms", wide(self.latency_ms), 0, MAX_DELAY_MS.cast_signed())?;
+        within("phase_ms", wide(self.phase_ms), 0, MAX_PHASE_MS.cast_signed())?;
+        within("token_lifetime_s", self.token_lifetime_s, 0, MAX_LIFETIME_S)?;
+        within("clock_offset_ms", self.clock_offset_ms, -MAX_OFFSET_MS, MAX_OFFSET_MS)?;
+        match self.arm_page_size {
+            Some(size) if !(1..=MAX_ARM_PAGE).contains(&size) => {
+                Err(format!("arm_page_size is 1 to {MAX_ARM_PAGE}, not {size}"))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 fn current(world: &World) -> SettingsBody {
@@ -82,6 +114,7 @@ fn current(world: &World) -> SettingsBody {
         empty_first_pages: Some(world.knobs.empty_first_pages.load(Ordering::Relaxed)),
         token_lifetime_s: Some(world.tokens.lifetime_s()),
         clock_offset_ms: Some(world.clock.offset_ms()),
+        arm_page_size: Some(world.knobs.arm_page_size.load(Ordering::Relaxed)),
     }
 }
 
@@ -91,6 +124,9 @@ async fn settings(world: web::Data<World>) -> HttpResponse {
 
 async fn change_settings(world: web::Data<World>, body: web::Json<SettingsBody>) -> HttpResponse {
     let body = body.into_inner();
+    if let Err(text) = body.check() {
+        return refusal(&text);
+    }
     if let Some(millis) = body.latency_ms {
         world.knobs.set_latency(Duration::from_millis(millis));
     }
@@ -108,6 +144,9 @@ async fn change_settings(world: web::Data<World>, body: web::Json<SettingsBody>)
     }
     if let Some(millis) = body.clock_offset_ms {
         world.clock.set_offset_ms(millis);
+    }
+    if let Some(size) = body.arm_page_size {
+        world.knobs.arm_page_size.store(size, Ordering::Relaxed);
     }
     HttpResponse::Ok().json(current(&world))
 }
@@ -152,10 +191,12 @@ async fn change_vault(world: web::Data<World>, name: web::Path<String>, body: we
     };
     let body = body.into_inner();
     if let Some(roles) = body.roles {
-        let is_known =
-            |role: &str| Role::built_in(role).is_some() || world.custom_roles.iter().any(|known| known.name == role);
-        if let Some(unknown) = roles.iter().find(|assignment| !is_known(&assignment.role)) {
+        if let Some(unknown) = roles.iter().find(|given| Role::find(&given.role, &world.custom_roles).is_none()) {
             return refusal(&format!("the role `{}` is not known", unknown.role));
+        }
+        let is_identity = |name: &str| world.identities.iter().any(|known| known.name.eq_ignore_ascii_case(name));
+        if let Some(unknown) = roles.iter().find(|given| !is_identity(&given.identity)) {
+            return refusal(&format!("the identity `{}` is not in the estate", unknown.identity));
         }
         let (authorization, policies) = {
             let access = vault.access.read();

@@ -6,15 +6,16 @@
 use serde::Deserialize;
 
 use crate::{
-    crypto::{Chain, CryptoError, IssueSpec, facts, request},
+    crypto::{Chain, CryptoError, IssueSpec, PrivateKey, facts, request},
     error::ApiError,
+    keyspec::KeyShape,
     operation::Operation,
     routes::{Reply, data_plane::Call},
     state::{
         certificates::{CertificateItem, CertificateVersion, Change, Import, Pending},
         collection::Kind,
-        material,
-        policy::{PEM, PKCS12, Policy},
+        keys, material,
+        policy::{MONTH_S, PEM, PKCS12, Policy},
         validate,
     },
 };
@@ -22,8 +23,8 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 
 /// Months a certificate lives if its policy does not say.
 const DEFAULT_MONTHS: u32 = 12;
-/// Seconds of a month, as far as validity goes.
-const MONTH_S: i64 = 30 * 86_400;
+/// A new certificate is valid a little before now, for those whose clock is behind.
+const BACKDATED_S: i64 = 600;
 
 /// Whether the call is one of these.
 pub const fn is_write(operation: Operation) -> bool {
@@ -60,10 +61,10 @@ fn writable(call: &Call<'_>) -> Result<(), ApiError> {
 }
 
 async fn create(call: &Call<'_>) -> Result<Reply, ApiError> {
-    let change: Change = call.json()?;
+    let mut change: Change = call.json()?;
     validate::tags(change.tags.as_ref())?;
     writable(call)?;
-    let mut policy = change.policy.clone().ok_or_else(|| ApiError::bad_parameter("Property policy is missing."))?;
+    let mut policy = change.policy.take().ok_or_else(|| ApiError::bad_parameter("Property policy is missing."))?;
     policy.check()?;
     let subject = subject(&policy)?;
     let issuer =
@@ -73,18 +74,19 @@ async fn create(call: &Call<'_>) -> Result<Reply, ApiError> {
     policy.secret_props.content_type.get_or_insert(PKCS12.to_owned());
     let months = i64::from(*policy.x509_props.validity_months.get_or_insert(DEFAULT_MONTHS));
     let names = policy.x509_props.sans.clone().unwrap_or_default().dns_names;
-    let now = call.moment().now();
+    let (now, reused) = (call.moment().now(), reused(call, &policy));
     let made = material::blocking(move || {
         let spec = IssueSpec {
-            key: shape.spec,
             subject: &subject,
             dns_names: &names,
             above: 0,
-            not_before: now - 600,
+            not_before: now - BACKDATED_S,
             not_after: now + months * MONTH_S,
         };
-        let chain = if is_self { Some(Chain::issue(&spec).map_err(refused)?) } else { None };
-        Ok((chain, request(&spec).map_err(refused)?))
+        let key = reused.map_or_else(|| keys::generate(shape), Ok)?;
+        let csr = request(&key, &spec).map_err(refused)?;
+        let chain = is_self.then(|| Chain::issue(key, &spec).map_err(refused)).transpose()?;
+        Ok((chain, csr))
     });
     let (chain, csr) = made.await?;
     let pending = Pending {
@@ -97,6 +99,14 @@ async fn create(call: &Call<'_>) -> Result<Reply, ApiError> {
     issue(call, policy, change, chain, pending)
 }
 
+/// The key of the newest version, if the policy wants it again and it is of the right kind.
+fn reused(call: &Call<'_>, policy: &Policy) -> Option<PrivateKey> {
+    let state = call.vault.state.lock();
+    let newest = state.certificates.find(call.name(), call.moment().now_ms)?.newest()?;
+    let fits = policy.key_props.reuse_key == Some(true) && policy.shape().ok() == Some(newest.shape());
+    fits.then(|| newest.chain.key.clone())
+}
+
 fn issue(
     call: &Call<'_>,
     policy: Policy,
@@ -105,29 +115,24 @@ fn issue(
     pending: Pending,
 ) -> Result<Reply, ApiError> {
     let (name, at, place) = (call.name(), call.moment(), &call.vault.place);
+    let requested_tags = change.tags.clone();
+    let version = chain.map(|chain| {
+        let facts = facts(chain.leaf()).map_err(refused)?;
+        Ok(CertificateVersion::new(chain, &facts, &policy, change.attributes.as_ref(), change.tags, at.now()))
+    });
+    let version = version.transpose()?;
     let mut state = call.vault.state.lock();
     state.certificate_writable(name, at.now_ms)?;
-    let requested_tags = change.tags.clone();
-    let version = chain
-        .map(|chain| CertificateVersion::new(chain, &policy, change.attributes.as_ref(), change.tags, at.now()))
-        .transpose()?;
-    let mut item = match state.certificates.find(name, at.now_ms) {
-        Some(item) => item.clone(),
-        None => CertificateItem::new(name, policy.clone(), at.now()),
-    };
-    item.policy = policy;
-    item.policy_updated = at.now();
+    let item = state.certificates.find_or_insert(name, || CertificateItem::new(name, at.now()));
+    item.set_policy(policy, at.now());
     item.requested_tags = requested_tags;
     let reply = item.pending_json(place, &pending);
     item.pending = Some(Pending { is_completed: version.is_some(), ..pending });
     item.versions.extend(version);
-    let spelling = item.name.clone();
-    state.certificates.insert(&spelling, item);
+    let location = item.pending_id(place);
     drop(state);
     call.vault.changed();
-    Ok(Reply::ok(reply)
-        .status(202)
-        .header("Location", format!("{}/pending", place.id(Kind::Certificate, &spelling, None))))
+    Ok(Reply::ok(reply).status(202).header("Location", location))
 }
 
 fn subject(policy: &Policy) -> Result<String, ApiError> {
@@ -144,56 +149,43 @@ fn refused(error: CryptoError) -> ApiError {
 }
 
 async fn import(call: &Call<'_>) -> Result<Reply, ApiError> {
-    let body: Import = call.json()?;
+    let mut body: Import = call.json()?;
     validate::tags(body.tags.as_ref())?;
     writable(call)?;
-    let is_pem = body.pem().is_some();
-    let mut policy = body.policy.clone().unwrap_or_default();
-    let wanted =
-        policy.secret_props.content_type.get_or_insert_with(|| if is_pem { PEM } else { PKCS12 }.to_owned()).clone();
-    if (wanted == PEM) != is_pem {
+    let mut policy = body.policy.take().unwrap_or_default();
+    // Azure does not guess: what is PEM has to be called so.
+    let wants_pem = policy.secret_props.content_type.get_or_insert_with(|| PKCS12.to_owned()) == PEM;
+    if wants_pem != body.pem().is_some() {
         return Err(ApiError::bad_parameter(format!(
             "The specified X.509 certificate content is in an unexpected format. Please check if the certificate is in a valid {} format.",
-            if wanted == PEM { "PEM" } else { "PKCS#12" }
+            if wants_pem { "PEM" } else { "PKCS#12" }
         )));
+    }
+    let hsm = policy.key_props.kty.as_deref().is_some_and(|kty| kty.ends_with("-HSM"));
+    if hsm && !call.vault.premium {
+        return Err(ApiError::bad_parameter("HSM keys need a vault of the premium SKU."));
     }
     let (body, chain) = material::blocking(move || {
         let chain = body.chain()?;
         Ok((body, chain))
     })
     .await?;
-    let now = call.moment().now();
-    let not_after = facts(chain.leaf()).map_err(refused)?.not_after;
-    if not_after <= now {
+    let facts = facts(chain.leaf()).map_err(refused)?;
+    let (name, at) = (call.name(), call.moment());
+    if facts.not_after <= at.now() {
         return Err(ApiError::bad_parameter("The specified X.509 certificate is expired and cannot be imported."));
     }
     policy.issuer.name.get_or_insert("Unknown".to_owned());
-    add(call, policy, body, chain)
-}
-
-fn add(call: &Call<'_>, mut policy: Policy, body: Import, chain: Chain) -> Result<Reply, ApiError> {
-    let (name, at, place) = (call.name(), call.moment(), &call.vault.place);
-    let leaf = facts(chain.leaf()).map_err(refused)?;
-    policy.x509_props.subject.get_or_insert(leaf.subject);
-    let hsm = policy.key_props.kty.as_deref().is_some_and(|kty| kty.ends_with("-HSM"));
-    if hsm && !call.vault.premium {
-        return Err(ApiError::bad_parameter("HSM keys need a vault of the premium SKU."));
-    }
-    policy.note_key(crate::keyspec::KeyShape { spec: chain.key.spec(), hsm });
+    policy.note_key(KeyShape { spec: chain.key.spec(), hsm });
+    policy.note_certificate(&facts);
     policy.check()?;
+    let version = CertificateVersion::new(chain, &facts, &policy, body.attributes.as_ref(), body.tags, at.now());
     let mut state = call.vault.state.lock();
     state.certificate_writable(name, at.now_ms)?;
-    let version = CertificateVersion::new(chain, &policy, body.attributes.as_ref(), body.tags, at.now())?;
-    let mut item = match state.certificates.find(name, at.now_ms) {
-        Some(item) => item.clone(),
-        None => CertificateItem::new(name, policy.clone(), at.now()),
-    };
-    item.policy = policy;
-    item.policy_updated = at.now();
-    let reply = item.bundle(place, &version);
+    let item = state.certificates.find_or_insert(name, || CertificateItem::new(name, at.now()));
+    item.set_policy(policy, at.now());
+    let reply = item.bundle(&call.vault.place, &version);
     item.versions.push(version);
-    let spelling = item.name.clone();
-    state.certificates.insert(&spelling, item);
     drop(state);
     call.vault.changed();
     Ok(Reply::ok(reply))
@@ -205,17 +197,13 @@ fn update(call: &Call<'_>) -> Result<Reply, ApiError> {
     let (name, at, place) = (call.name(), call.moment(), &call.vault.place);
     let mut state = call.vault.state.lock();
     let item = state.certificates.find_mut(name, at.now_ms).ok_or_else(|| Kind::Certificate.not_found(name))?;
-    if let Some(update) = change.policy {
-        let mut policy = item.policy.clone();
-        policy.merge(update);
-        policy.check()?;
-        item.policy = policy;
-        item.policy_updated = at.now();
-    }
+    let policy = change.policy.map(|update| item.policy.merged(update)).transpose()?;
     let version = item.version_mut(call.version())?;
-    version.attributes.apply(change.attributes.as_ref(), at.now());
-    version.tags = change.tags.or_else(|| version.tags.take());
+    version.update(change.attributes.as_ref(), change.tags, at.now());
     let id = version.id.clone();
+    if let Some(policy) = policy {
+        item.set_policy(policy, at.now());
+    }
     let reply = item.bundle(place, item.version(Kind::Certificate, Some(&id))?);
     drop(state);
     call.vault.changed();
@@ -227,11 +215,7 @@ fn update_policy(call: &Call<'_>) -> Result<Reply, ApiError> {
     let (name, at) = (call.name(), call.moment());
     let mut state = call.vault.state.lock();
     let item = state.certificates.find_mut(name, at.now_ms).ok_or_else(|| Kind::Certificate.not_found(name))?;
-    let mut policy = item.policy.clone();
-    policy.merge(update);
-    policy.check()?;
-    item.policy = policy;
-    item.policy_updated = at.now();
+    item.set_policy(item.policy.merged(update)?, at.now());
     let reply = item.policy_json(&call.vault.place);
     drop(state);
     call.vault.changed();

@@ -69,13 +69,16 @@ fn versions(call: &Call<'_>) -> Result<Reply, ApiError> {
     let page = Page::of(&call.query)?;
     let (name, place) = (call.name(), &call.vault.place);
     let start = page.cursor.as_deref().map_or(Ok(0), start_of)?;
+    let path = format!("certificates/{name}/versions");
+    if page.is_empty_on_demand(call.world) {
+        return Ok(Reply::ok(page.answer(&place.base, &path, &call.query, Vec::new(), Some("0"))));
+    }
     let state = call.vault.state.lock();
     let item = state.certificates.find(name, call.moment().now_ms).ok_or_else(|| Kind::Certificate.not_found(name))?;
     let entries = item.versions.iter().enumerate().skip(start);
     let entries =
         entries.map(|(n, version)| ((n + 1).to_string(), version.entry(place, &item.name, Some(&version.id))));
     let (entries, next) = take(entries, page.size);
-    let path = format!("certificates/{name}/versions");
     Ok(Reply::ok(page.answer(&place.base, &path, &call.query, entries, next.as_deref())))
 }
 

@@ -11,20 +11,29 @@ use crate::{
     counts::Ended,
     error::ApiError,
     faults::Sender,
-    operation::Load,
     routes::{
-        Query, Reply, Request, Served, certificate_writes, certificates, fault, key_use, keys,
+        Query, Reply, Request, Served, certificate_writes, certificates, charge, fault, keys,
         path::{self, Route},
         secrets,
     },
     state::collection::Moment,
-    throttle::{Bucket, Throttle},
+    throttle::Throttle,
     vault::{Named, Vault},
     world::World,
 };
 
 /// All answered alike.
-const API_VERSIONS: &[&str] = &["7.4", "7.5", "7.6", "7.6-preview.2", "2025-06-01-preview", "2025-07-01", "2026-04-01"];
+const API_VERSIONS: &[&str] = &[
+    "7.4",
+    "7.5-preview.1",
+    "7.5",
+    "7.6-preview.1",
+    "7.6-preview.2",
+    "7.6",
+    "2025-06-01-preview",
+    "2025-07-01",
+    "2026-04-01",
+];
 
 /// One call, authorised.
 pub struct Call<'a> {
@@ -150,15 +159,9 @@ fn throttle(call: &Call<'_>) -> Result<(), ApiError> {
     if call.world.knobs.limits() == Limits::Off {
         return Ok(());
     }
-    let bucket = match call.route.operation.facts().load {
-        Load::Creating => Bucket::Creating,
-        Load::Other | Load::Management => Bucket::Other,
-        Load::KeyCreate => keys::creation_bucket(call),
-        Load::KeyUse => key_use::bucket(call),
-    };
     let Some(subscription) = call.world.subscriptions.get(call.vault.subscription) else { return Ok(()) };
     let now = call.world.clock.monotonic_ms();
-    Throttle::take(&call.vault.throttle, &subscription.throttle, bucket, now).map_err(|wait_ms| {
+    Throttle::take(&call.vault.throttle, &subscription.throttle, charge::of(call), now).map_err(|wait_ms| {
         let retry_after = Some(wait_ms.div_ceil(1_000).max(1));
         ApiError { retry_after, ..fault::throttled() }
     })

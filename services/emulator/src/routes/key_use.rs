@@ -7,11 +7,9 @@ use serde_json::json;
 use crate::{
     crypto::PrivateKey,
     error::ApiError,
-    keyspec::KeyShape,
     operation::Operation,
     routes::{Reply, data_plane::Call},
-    state::{collection::Kind, material},
-    throttle::{Bucket, Strength},
+    state::{attributes::Attributes, collection::Kind, material},
 };
 
 #[derive(Deserialize)]
@@ -27,25 +25,21 @@ struct Body {
 struct Used {
     id: String,
     key: PrivateKey,
-    shape: KeyShape,
-    enabled: bool,
+    attributes: Attributes,
     operations: Vec<String>,
 }
 
 /// Signs or verifies.
 pub async fn execute(call: &Call<'_>) -> Result<Reply, ApiError> {
     let body: Body = call.json()?;
-    let used = used(call)?;
+    let Used { id, key, attributes, operations } = used(call)?;
     let verb = if call.route.operation == Operation::KeysSign { "sign" } else { "verify" };
-    if !used.enabled {
-        return Err(ApiError::forbidden("KeyDisabled", format!("Operation {verb} is not allowed on a disabled key.")));
-    }
-    if !used.operations.iter().any(|operation| operation == verb) {
+    usable(&attributes, verb, call.moment().now())?;
+    if !operations.iter().any(|operation| operation == verb) {
         let message = format!("Operation {verb} is not permitted on this key.");
         return Err(ApiError::forbidden("KeyOperationForbidden", message));
     }
     let value = decode("value", &body.value)?;
-    let Used { id, key, .. } = used;
     let algorithm = body.alg;
     let refused = |error: crate::crypto::CryptoError| ApiError::bad_parameter(format!("{error}."));
     if verb == "sign" {
@@ -56,6 +50,20 @@ pub async fn execute(call: &Call<'_>) -> Result<Reply, ApiError> {
     let digest = decode("digest", &digest)?;
     let is_valid = material::blocking(move || key.verify(&algorithm, &digest, &value).map_err(refused)).await?;
     Ok(Reply::ok(json!({ "value": is_valid })))
+}
+
+/// Whether the key may be used: never while it is disabled; outside its times only for what undoes, such as verifying.
+fn usable(attributes: &Attributes, verb: &str, now: i64) -> Result<(), ApiError> {
+    let refused =
+        |inner, word| Err(ApiError::forbidden(inner, format!("Operation {verb} is not allowed on {word} key.")));
+    match attributes {
+        Attributes { enabled: false, .. } => refused("KeyDisabled", "a disabled"),
+        Attributes { nbf: Some(nbf), .. } if verb == "sign" && now < *nbf => {
+            refused("KeyNotYetValid", "a not yet valid")
+        }
+        Attributes { exp: Some(exp), .. } if verb == "sign" && now >= *exp => refused("KeyExpired", "an expired"),
+        Attributes { .. } => Ok(()),
+    }
 }
 
 fn decode(property: &str, text: &str) -> Result<Vec<u8>, ApiError> {
@@ -71,8 +79,7 @@ fn used(call: &Call<'_>) -> Result<Used, ApiError> {
         return Ok(Used {
             id: place.id(Kind::Key, &item.name, Some(&version.id)),
             key: version.key.clone(),
-            shape: version.shape(),
-            enabled: version.attributes.enabled,
+            attributes: version.attributes.clone(),
             operations: version.operations.clone(),
         });
     }
@@ -81,16 +88,8 @@ fn used(call: &Call<'_>) -> Result<Used, ApiError> {
     Ok(Used {
         id: place.id(Kind::Key, &item.name, Some(&version.id)),
         key: version.chain.key.clone(),
-        shape: version.shape(),
-        enabled: version.attributes.enabled,
+
+        attributes: version.attributes.clone(),
         operations: version.shape().default_operations(),
     })
-}
-
-/// Which limit the use counts toward; one of a key that is not there costs what an ordinary one does.
-pub fn bucket(call: &Call<'_>) -> Bucket {
-    match used(call) {
-        Ok(used) => Bucket::KeyUse { hsm: used.shape.hsm, strength: used.shape.strength() },
-        Err(_) => Bucket::KeyUse { hsm: false, strength: Strength::Ordinary },
-    }
 }

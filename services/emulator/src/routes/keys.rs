@@ -2,7 +2,6 @@
 //!
 //! A certificate's own key is read and listed here but written nowhere.
 
-use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{
@@ -18,11 +17,12 @@ use crate::{
         secrets::{issued, merge, start_of},
     },
     state::{
+        attributes::AttributesPatch,
         collection::Kind,
-        keys::{self, KeyBody, KeyItem, KeyVersion, Rotation},
+        keys::{self, KeyBody, KeyItem, KeyVersion},
         material,
+        rotation::RotationBody,
     },
-    throttle::Bucket,
 };
 
 /// Makes the change and answers.
@@ -48,22 +48,6 @@ pub async fn execute(call: &Call<'_>) -> Result<Reply, ApiError> {
         Operation::KeysSetRotationPolicy => set_rotation_policy(call),
         _ => Err(ApiError::internal("not a call on keys")),
     }
-}
-
-/// Which limit a create or a rotation counts toward: HSMs make fewer keys.
-#[expect(clippy::wildcard_enum_match_arm, reason = "only a create says in its body what it makes")]
-pub fn creation_bucket(call: &Call<'_>) -> Bucket {
-    let hsm = match call.route.operation {
-        Operation::KeysRotate => {
-            let state = call.vault.state.lock();
-            let item = state.keys.find(call.name(), call.moment().now_ms);
-            item.and_then(|item| item.newest().ok()).is_some_and(|version| version.hsm)
-        }
-        _ => call
-            .json::<KeyBody>()
-            .is_ok_and(|body| body.kty.is_some_and(|kty| kty.to_ascii_uppercase().ends_with("-HSM"))),
-    };
-    Bucket::KeyCreate { hsm }
 }
 
 fn shape(call: &Call<'_>, kty: Option<&str>, size: Option<u32>, curve: Option<&str>) -> Result<KeyShape, ApiError> {
@@ -114,42 +98,35 @@ fn add(call: &Call<'_>, key: PrivateKey, hsm: bool, body: KeyBody) -> Result<Rep
     let mut state = call.vault.state.lock();
     state.plain_writable(Kind::Key, name, at.now_ms)?;
     let version = KeyVersion::new(key, hsm, body, at.now());
-    let reply = match state.keys.find_mut(name, at.now_ms) {
-        Some(item) => {
-            let reply = version.bundle(&call.vault.place, &item.name);
-            item.versions.push(version);
-            reply
-        }
-        None => {
-            let reply = version.bundle(&call.vault.place, name);
-            state.keys.insert(name, KeyItem { name: name.to_owned(), versions: vec![version], rotation: None });
-            reply
-        }
-    };
+    let make = || KeyItem { name: name.to_owned(), versions: Vec::new(), rotation: None };
+    let item = state.keys.find_or_insert(name, make);
+    let reply = version.bundle(&call.vault.place, &item.name);
+    item.versions.push(version);
     drop(state);
     call.vault.changed();
     Ok(Reply::ok(reply))
 }
 
 async fn rotate(call: &Call<'_>) -> Result<Reply, ApiError> {
-    let newest = {
+    let (shape, operations, tags, expires) = {
         let state = call.vault.state.lock();
-        let now_ms = call.moment().now_ms;
-        state.not_managed(Kind::Key, call.name(), now_ms)?;
-        let item = state.keys.find(call.name(), now_ms).ok_or_else(|| Kind::Key.not_found(call.name()))?;
-        item.newest()?.clone()
+        let at = call.moment();
+        state.not_managed(Kind::Key, call.name(), at.now_ms)?;
+        let item = state.keys.find(call.name(), at.now_ms).ok_or_else(|| Kind::Key.not_found(call.name()))?;
+        let newest = item.newest()?;
+        let expires = item.rotation.as_ref().map(|policy| policy.expires(at.now())).transpose()?.flatten();
+        (newest.shape(), newest.operations.clone(), newest.tags.clone(), expires)
     };
-    let shape = newest.shape();
     let key = material::blocking(move || keys::generate(shape)).await?;
     let body = KeyBody {
         kty: None,
         key_size: None,
         crv: None,
-        key_ops: Some(newest.operations),
+        key_ops: Some(operations),
         key: None,
         hsm: None,
-        attributes: None,
-        tags: newest.tags,
+        attributes: Some(AttributesPatch { exp: expires, ..AttributesPatch::default() }),
+        tags,
     };
     add(call, key, shape.hsm, body)
 }
@@ -203,6 +180,10 @@ fn versions(call: &Call<'_>) -> Result<Reply, ApiError> {
     let page = Page::of(&call.query)?;
     let (name, now_ms, place) = (call.name(), call.moment().now_ms, &call.vault.place);
     let start = page.cursor.as_deref().map_or(Ok(0), start_of)?;
+    let path = format!("keys/{name}/versions");
+    if page.is_empty_on_demand(call.world) {
+        return Ok(Reply::ok(page.answer(&place.base, &path, &call.query, Vec::new(), Some("0"))));
+    }
     let state = call.vault.state.lock();
     let (entries, next) = match state.keys.find(name, now_ms) {
         Some(item) => {
@@ -223,7 +204,6 @@ fn versions(call: &Call<'_>) -> Result<Reply, ApiError> {
             )
         }
     };
-    let path = format!("keys/{name}/versions");
     Ok(Reply::ok(page.answer(&place.base, &path, &call.query, entries, next.as_deref())))
 }
 
@@ -286,20 +266,6 @@ fn rotation_policy(call: &Call<'_>) -> Result<Reply, ApiError> {
     Ok(Reply::ok(item.rotation_policy(&call.vault.place)))
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct RotationBody {
-    #[serde(default)]
-    lifetime_actions: Vec<Value>,
-    attributes: Option<RotationAttributes>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct RotationAttributes {
-    expiry_time: Option<String>,
-}
-
 fn set_rotation_policy(call: &Call<'_>) -> Result<Reply, ApiError> {
     let body: RotationBody = call.json()?;
     let (name, at) = (call.name(), call.moment());
@@ -307,12 +273,7 @@ fn set_rotation_policy(call: &Call<'_>) -> Result<Reply, ApiError> {
     state.not_managed(Kind::Key, name, at.now_ms)?;
     let item = state.keys.find_mut(name, at.now_ms).ok_or_else(|| Kind::Key.not_found(name))?;
     let created = item.rotation.as_ref().map_or(at.now(), |rotation| rotation.created);
-    item.rotation = Some(Rotation {
-        lifetime_actions: body.lifetime_actions,
-        expiry_time: body.attributes.and_then(|attributes| attributes.expiry_time),
-        created,
-        updated: at.now(),
-    });
+    item.rotation = Some(body.checked(created, at.now())?);
     let reply = item.rotation_policy(&call.vault.place);
     drop(state);
     call.vault.changed();

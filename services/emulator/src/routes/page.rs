@@ -73,11 +73,13 @@ pub fn take<T>(entries: impl Iterator<Item = (String, T)>, size: usize) -> (Vec<
     (page, last.filter(|_| more))
 }
 
-fn encode(next: &str) -> String {
+/// The marker for what comes after `next`.
+pub fn encode(next: &str) -> String {
     URL_SAFE_NO_PAD.encode(json!(Marker { next: next.to_owned() }).to_string())
 }
 
-fn decode(token: &str) -> Result<String, ApiError> {
+/// What a marker stands for.
+pub fn decode(token: &str) -> Result<String, ApiError> {
     let bytes = URL_SAFE_NO_PAD.decode(token).ok();
     let marker = bytes.and_then(|bytes| serde_json::from_slice::<Marker>(&bytes).ok());
     marker.map(|marker| marker.next).ok_or_else(|| ApiError::bad_parameter("The $skiptoken is not valid."))

@@ -48,18 +48,9 @@ fn set_secret(call: &Call<'_>) -> Result<Reply, ApiError> {
     let mut state = call.vault.state.lock();
     state.plain_writable(Kind::Secret, name, at.now_ms)?;
     let version = SecretVersion::new(body, at.now());
-    let reply = match state.secrets.find_mut(name, at.now_ms) {
-        Some(item) => {
-            let reply = version.bundle(&call.vault.place, &item.name);
-            item.versions.push(version);
-            reply
-        }
-        None => {
-            let reply = version.bundle(&call.vault.place, name);
-            state.secrets.insert(name, SecretItem { name: name.to_owned(), versions: vec![version] });
-            reply
-        }
-    };
+    let item = state.secrets.find_or_insert(name, || SecretItem { name: name.to_owned(), versions: Vec::new() });
+    let reply = version.bundle(&call.vault.place, &item.name);
+    item.versions.push(version);
     drop(state);
     call.vault.changed();
     Ok(Reply::ok(reply))
@@ -161,6 +152,10 @@ fn versions(call: &Call<'_>) -> Result<Reply, ApiError> {
     let page = Page::of(&call.query)?;
     let (name, now_ms, place) = (call.name(), call.moment().now_ms, &call.vault.place);
     let start = page.cursor.as_deref().map_or(Ok(0), start_of)?;
+    let path = format!("secrets/{name}/versions");
+    if page.is_empty_on_demand(call.world) {
+        return Ok(Reply::ok(page.answer(&place.base, &path, &call.query, Vec::new(), Some("0"))));
+    }
     let state = call.vault.state.lock();
     // Versions are only ever added at the end, so a place among them is a cursor that stays.
     let (entries, next) = match state.secrets.find(name, now_ms) {
@@ -178,7 +173,6 @@ fn versions(call: &Call<'_>) -> Result<Reply, ApiError> {
             )
         }
     };
-    let path = format!("secrets/{name}/versions");
     Ok(Reply::ok(page.answer(&place.base, &path, &call.query, entries, next.as_deref())))
 }
 

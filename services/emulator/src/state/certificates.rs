@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::{
-    crypto::{Chain, CryptoError, facts},
+    crypto::{Chain, CryptoError, Facts, thumbprint},
     error::ApiError,
     keyspec::KeyShape,
     state::{
@@ -112,6 +112,8 @@ impl Import {
             CryptoError::Key
             | CryptoError::Generate
             | CryptoError::Jwk(_)
+            | CryptoError::Size(_)
+            | CryptoError::NotPkcs8(_)
             | CryptoError::Algorithm(_)
             | CryptoError::Digest { .. }
             | CryptoError::Certificate
@@ -125,21 +127,21 @@ impl Import {
 }
 
 impl CertificateVersion {
-    /// A version of a chain under a policy.
+    /// A version of a chain under a policy; `facts` are what its certificate says.
     pub fn new(
         chain: Chain,
+        facts: &Facts,
         policy: &Policy,
         patch: Option<&AttributesPatch>,
         tags: Option<Tags>,
         now: i64,
-    ) -> Result<Self, ApiError> {
-        let facts = facts(chain.leaf()).map_err(|error| ApiError::bad_parameter(error.to_string()))?;
+    ) -> Self {
         let validity = AttributesPatch {
             enabled: patch.and_then(|patch| patch.enabled),
             nbf: Some(facts.not_before),
             exp: Some(facts.not_after),
         };
-        Ok(Self {
+        Self {
             id: new_version(),
             content_type: policy.content_type().to_owned(),
             exportable: policy.is_exportable(),
@@ -147,15 +149,22 @@ impl CertificateVersion {
             tags,
             attributes: Attributes::new(Some(&validity), now),
             chain,
-        })
+        }
     }
 
     pub fn shape(&self) -> KeyShape {
         KeyShape { spec: self.chain.key.spec(), hsm: self.hsm }
     }
 
-    fn x5t(&self) -> Option<String> {
-        facts(self.chain.leaf()).ok().map(|facts| URL_SAFE_NO_PAD.encode(facts.thumbprint))
+    /// Changes what an update may: not the times, which are the certificate's own.
+    pub fn update(&mut self, patch: Option<&AttributesPatch>, tags: Option<Tags>, now: i64) {
+        let enabled = AttributesPatch { enabled: patch.and_then(|patch| patch.enabled), ..AttributesPatch::default() };
+        self.attributes.apply(Some(&enabled), now);
+        self.tags = tags.or_else(|| self.tags.take());
+    }
+
+    fn x5t(&self) -> String {
+        URL_SAFE_NO_PAD.encode(thumbprint(self.chain.leaf()))
     }
 
     /// The certificate, without its policy.
@@ -248,17 +257,27 @@ impl CertificateVersion {
 }
 
 impl CertificateItem {
-    pub fn new(name: &str, policy: Policy, now: i64) -> Self {
+    /// A certificate that is nothing yet but a name.
+    pub fn new(name: &str, now: i64) -> Self {
         Self {
             name: name.to_owned(),
             versions: Vec::new(),
-            policy,
+            policy: Policy::default(),
             policy_created: now,
             policy_updated: now,
             pending: None,
-            requested: Attributes::new(None, now),
+            requested: Attributes::new(
+                Some(&AttributesPatch { enabled: Some(false), ..AttributesPatch::default() }),
+                now,
+            ),
             requested_tags: None,
         }
+    }
+
+    /// Puts a policy in place of the one there was.
+    pub fn set_policy(&mut self, policy: Policy, now: i64) {
+        self.policy = policy;
+        self.policy_updated = now;
     }
 
     /// The newest issued version.
@@ -327,7 +346,8 @@ impl CertificateItem {
         }
     }
 
-    fn pending_id(&self, place: &Place) -> String {
+    /// Where the operation at the issuer is.
+    pub fn pending_id(&self, place: &Place) -> String {
         format!("{}/pending", place.id(Kind::Certificate, &self.name, None))
     }
 

@@ -144,6 +144,13 @@ impl<I> Collection<I> {
         }
     }
 
+    /// The live item of that name, made if there is none; the caller made sure that the name is writable.
+    pub fn find_or_insert(&mut self, name: &str, make: impl FnOnce() -> I) -> &mut I {
+        let lower = key(name);
+        self.deleted.remove(&lower);
+        &mut self.live.entry(lower).or_insert_with(|| Live { item: make(), ready_at_ms: i64::MIN }).item
+    }
+
     /// Puts an item in place; the caller made sure that its name is writable.
     pub fn insert(&mut self, name: &str, item: I) {
         let lower = key(name);
@@ -169,8 +176,12 @@ impl<I> Collection<I> {
             item: live.item,
             deleted_at,
             purge_at: deleted_at + i64::from(at.protection.days) * 86_400,
-            ready_at_ms: at.now_ms + at.phase_ms,
+            ready_at_ms: at.ready_at_ms(),
         };
+        // What is past its retention is forgotten at each doubling, so that it cannot pile up and costs next to nothing.
+        if self.deleted.len().is_power_of_two() {
+            self.deleted.retain(|_, deleted| deleted.is_there(at.now_ms));
+        }
         self.deleted.remove(&lower);
         Ok(self.deleted.entry(lower).or_insert(deleted))
     }
@@ -185,7 +196,7 @@ impl<I> Collection<I> {
         let lower = key(name);
         self.settled(kind, name, at.now_ms)?;
         let deleted = self.deleted.remove(&lower).ok_or_else(|| kind.deleted_not_found(name))?;
-        let live = Live { item: deleted.item, ready_at_ms: at.now_ms + at.phase_ms };
+        let live = Live { item: deleted.item, ready_at_ms: at.ready_at_ms() };
         self.live.remove(&lower);
         Ok(&self.live.entry(lower).or_insert(live).item)
     }
@@ -249,6 +260,11 @@ impl Moment {
     /// Seconds since 1970.
     pub const fn now(&self) -> i64 {
         self.now_ms.div_euclid(1_000)
+    }
+
+    /// When what begins now is over.
+    const fn ready_at_ms(&self) -> i64 {
+        self.now_ms.saturating_add(self.phase_ms)
     }
 }
 
@@ -341,5 +357,25 @@ mod tests {
         assert_eq!(names(Some("azzz")), ["beta"]);
         assert_eq!(collection.deleted_after(None, 200).count(), 1);
         assert_eq!(collection.deleted_after(None, 199).count(), 0);
+    }
+
+    #[test]
+    fn what_is_past_its_retention_does_not_pile_up() {
+        let mut collection = Collection::default();
+        for n in 0..1_000_i64 {
+            let name = n.to_string();
+            collection.insert(&name, n);
+            collection.delete(Kind::Secret, &name, at(n * 86_400_000)).unwrap();
+        }
+        assert!(collection.deleted.len() <= 16, "{} are kept", collection.deleted.len());
+        assert_eq!(collection.deleted_after(None, 999 * 86_400_000 + 200).count(), 7);
+    }
+
+    #[test]
+    fn a_phase_without_end_is_one() {
+        let mut collection = filled();
+        let endless = Moment { phase_ms: i64::MAX, ..at(1_000) };
+        collection.delete(Kind::Secret, "alpha", endless).unwrap();
+        assert_eq!(inner(collection.writable(Kind::Secret, "alpha", 2_000)), "ObjectIsBeingDeleted");
     }
 }

@@ -13,7 +13,9 @@ use crate::{
         Place,
         attributes::{Attributes, AttributesPatch},
         collection::{Deleted, Kind},
-        new_version, set, set_some,
+        new_version,
+        rotation::Rotation,
+        set, set_some,
         validate::Tags,
     },
 };
@@ -27,15 +29,6 @@ pub struct KeyItem {
     pub name: String,
     pub versions: Vec<KeyVersion>,
     pub rotation: Option<Rotation>,
-}
-
-/// When a key rotates. Kept and given back; nothing here rotates by itself.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Rotation {
-    pub lifetime_actions: Vec<Value>,
-    pub expiry_time: Option<String>,
-    pub created: i64,
-    pub updated: i64,
 }
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -172,25 +165,10 @@ impl KeyItem {
         Ok(body)
     }
 
-    /// The rotation policy; a key without one has Azure's default, which only notifies.
+    /// The rotation policy, as an answer shows it.
     pub fn rotation_policy(&self, place: &Place) -> Value {
         let id = format!("{}/rotationpolicy", place.id(Kind::Key, &self.name, None));
-        match &self.rotation {
-            None => json!({
-                "id": id,
-                "lifetimeActions": [{ "trigger": { "timeBeforeExpiry": "P30D" }, "action": { "type": "Notify" } }],
-                "attributes": {},
-            }),
-            Some(rotation) => json!({
-                "id": id,
-                "lifetimeActions": rotation.lifetime_actions,
-                "attributes": {
-                    "expiryTime": rotation.expiry_time,
-                    "created": rotation.created,
-                    "updated": rotation.updated,
-                },
-            }),
-        }
+        Rotation::json(self.rotation.as_ref(), &id)
     }
 
     fn missing(&self, version: &str) -> ApiError {

@@ -7,12 +7,18 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::{
+    crypto::{Facts, Names},
     error::ApiError,
     keyspec::{self, KeyShape},
 };
 
 pub const PKCS12: &str = "application/x-pkcs12";
 pub const PEM: &str = "application/x-pem-file";
+
+/// Seconds of a month, on the average.
+pub const MONTH_S: i64 = 2_629_746;
+/// Longest validity that can be asked for, in months.
+const MAX_MONTHS: u32 = 1_200;
 
 /// A policy, as Azure writes it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -105,6 +111,22 @@ impl Policy {
         props.reuse_key.get_or_insert(false);
     }
 
+    /// Notes what the certificate really says: what was asked for has no say in a certificate that is there already.
+    pub fn note_certificate(&mut self, facts: &Facts) {
+        let said = |names: &[String]| (!names.is_empty()).then(|| names.to_vec());
+        let Names { dns, emails, upns } = facts.names.clone();
+        let sans = Sans { dns_names: dns, emails, upns };
+        let usage: Vec<String> = facts.key_usage.iter().map(|usage| (*usage).to_owned()).collect();
+        let months = (facts.not_after - facts.not_before + MONTH_S / 2) / MONTH_S;
+        self.x509_props = X509Props {
+            subject: Some(facts.subject.clone()),
+            sans: (sans != Sans::default()).then_some(sans),
+            ekus: said(&facts.extended_key_usage),
+            key_usage: said(&usage),
+            validity_months: u32::try_from(months).ok(),
+        };
+    }
+
     pub fn is_exportable(&self) -> bool {
         self.key_props.exportable.unwrap_or(true)
     }
@@ -120,6 +142,11 @@ impl Policy {
     /// Whether its parts can be used.
     pub fn check(&self) -> Result<(), ApiError> {
         self.shape()?;
+        if self.x509_props.validity_months.is_some_and(|months| !(1..=MAX_MONTHS).contains(&months)) {
+            return Err(ApiError::bad_parameter(format!(
+                "Property policy.x509_props.validity_months must be 1 to {MAX_MONTHS}."
+            )));
+        }
         match self.content_type() {
             PKCS12 | PEM => Ok(()),
             other => Err(ApiError::bad_parameter(format!(
@@ -128,8 +155,15 @@ impl Policy {
         }
     }
 
-    /// What an update says over what was there.
-    pub fn merge(&mut self, update: Self) {
+    /// The policy with what an update says over it, if that can be used.
+    pub fn merged(&self, update: Self) -> Result<Self, ApiError> {
+        let mut policy = self.clone();
+        policy.merge(update);
+        policy.check()?;
+        Ok(policy)
+    }
+
+    fn merge(&mut self, update: Self) {
         let (key, new) = (&mut self.key_props, update.key_props);
         key.exportable = new.exportable.or(key.exportable);
         key.kty = new.kty.or_else(|| key.kty.take());
