@@ -13,40 +13,76 @@ from azure_local import CLIENT_ID, CLIENT_SECRET, TENANT, Azure
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 
 ADMINISTRATOR = "roles: [{ identity: keyferry, role: Key Vault Administrator }]"
+
+
+def vault(name, region="westeurope", more=""):
+    return f"      - {{ name: {name}, resource_group: rg, region: {region}, {ADMINISTRATOR}{more} }}\n"
+
+
+ONE = [
+    vault("eu-kv"),
+    vault("ne-kv", "northeurope"),
+    vault("us-kv", "eastus"),
+    vault("gov-kv", "usgovvirginia"),
+    vault("dod-kv", "usdodcentral"),
+    vault("dod2-kv", "usdodeast"),
+    vault("kept-kv", more=", purge_protection: true"),
+    vault("hsm-kv", more=", sku: premium"),
+    vault("shut-kv", more=", firewall: deny"),
+    vault("limit-kv"),
+    vault("many-kv", more=', items: { secrets: [{ name: "bulk-{n}", count: 60 }] }'),
+    vault("worn-kv", more=", items: { secrets: [{ name: worn, versions: 501 }], keys: [{ name: worn, type: EC, versions: 501 }] }"),
+]
+LIMITED = [vault(f"three{number}-kv") for number in range(6)]
 ESTATE = f"""
 tenant: {TENANT}
 identities:
   - {{ name: keyferry, client_id: {CLIENT_ID}, client_secret: {CLIENT_SECRET} }}
   - {{ name: stranger, client_id: 00000000-0000-4000-8000-0000000000cc, client_secret: strange }}
+  - {{ name: blind, client_id: 00000000-0000-4000-8000-0000000000dd, client_secret: blind, arm: false }}
 subscriptions:
   - id: 00000000-0000-4000-8000-000000000001
     name: one
     vaults:
-      - {{ name: eu-kv, resource_group: rg, region: westeurope, {ADMINISTRATOR} }}
-      - {{ name: ne-kv, resource_group: rg, region: northeurope, {ADMINISTRATOR} }}
-      - {{ name: us-kv, resource_group: rg, region: eastus, {ADMINISTRATOR} }}
-      - {{ name: kept-kv, resource_group: rg, region: westeurope, purge_protection: true, {ADMINISTRATOR} }}
-      - name: many-kv
-        resource_group: rg
-        region: westeurope
-        {ADMINISTRATOR}
-        items: {{ secrets: [{{ name: "bulk-{{n}}", count: 60 }}] }}
+{"".join(ONE)}
       - name: legacy-kv
         resource_group: rg
         region: westeurope
         authorization: access_policies
-        access_policies: [{{ identity: keyferry, secrets: [get, list] }}]
-      - {{ name: shut-kv, resource_group: rg, region: westeurope, firewall: deny, {ADMINISTRATOR} }}
+        access_policies: [{{ identity: keyferry, secrets: [get, list], keys: [list, create], certificates: [all] }}]
       - name: reader-kv
         resource_group: rg
         region: westeurope
         roles: [{{ identity: keyferry, role: Key Vault Reader }}]
         items: {{ secrets: [{{ name: seen, value: unseen }}] }}
+      - name: custom-kv
+        resource_group: rg
+        region: westeurope
+        roles: [{{ identity: keyferry, role: Key Vault Administrator }}, {{ identity: stranger, role: Keeper }}]
   - id: 00000000-0000-4000-8000-000000000002
     name: two
     vaults:
-      - {{ name: other-kv, resource_group: rg, region: westeurope, {ADMINISTRATOR} }}
+{vault("other-kv")}
+  - id: 00000000-0000-4000-8000-000000000003
+    name: three
+    vaults:
+{"".join(LIMITED)}
+custom_roles:
+  - name: keeper
+    data_actions: ["Microsoft.KeyVault/vaults/secrets/*", "Microsoft.KeyVault/vaults/*/read"]
+    not_data_actions: ["Microsoft.KeyVault/vaults/secrets/delete", "Microsoft.KeyVault/vaults/secrets/purge/action"]
 """
+
+
+DEFAULTS = {
+    "latency_ms": 0,
+    "phase_ms": 200,
+    "limits": "off",
+    "empty_first_pages": False,
+    "clock_offset_ms": 0,
+    "token_lifetime_s": 3599,
+    "arm_page_size": 100,
+}
 
 
 class Admin:
@@ -64,8 +100,8 @@ class Admin:
     def settings(self, **changes):
         return self.call("PATCH", "/settings", changes)
 
-    def faults(self, *faults):
-        return self.call("PUT", "/faults", {"faults": list(faults)})
+    def faults(self, *faults, seed=0):
+        return self.call("PUT", "/faults", {"seed": seed, "faults": list(faults)})
 
     def count(self, vault, operation, what="calls"):
         rows = self.call("GET", "/counts")["rows"]
@@ -80,10 +116,14 @@ def running(tmp_path_factory):
     command = [program, "emulator", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--limits", "off"]
     command += ["--estate", folder / "estate.yaml", "--ca-out", folder / "ca.pem", "--exit-with-stdin"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        line = json.loads(process.stdout.readline())
-        port = int(line["listening"].rsplit(":", 1)[1])
-        yield Azure(port, str(folder / "ca.pem")), Admin(line["admin"])
-        process.stdin.close()
+        try:
+            line = json.loads(process.stdout.readline())
+            port = int(line["listening"].rsplit(":", 1)[1])
+            yield Azure(port, str(folder / "ca.pem")), Admin(line["admin"])
+            process.stdin.close()
+            process.wait(timeout=30)
+        finally:
+            process.kill()
 
 
 @pytest.fixture
@@ -95,7 +135,13 @@ def azure(running):
 def admin(running):
     yield running[1]
     running[1].faults()
-    running[1].settings(latency_ms=0, phase_ms=200, limits="off", empty_first_pages=False, clock_offset_ms=0)
+    running[1].settings(**DEFAULTS)
+
+
+@pytest.fixture
+def stranger(azure):
+    """Somebody who has no role but a custom one, in one vault."""
+    return azure.as_identity("cc", "strange")
 
 
 @pytest.fixture

@@ -1,30 +1,14 @@
-"""Who may do what, how refusals look, limits, and failures on demand."""
+"""Who may do what, and how refusals look."""
 
-import dataclasses
-import json
-import ssl
 import urllib.error
-import urllib.request
 
 import pytest
-from azure.core.exceptions import ClientAuthenticationError, HttpResponseError, ServiceRequestError, ServiceResponseError
-from azure.identity import ManagedIdentityCredential
-from azure.keyvault.secrets import SecretClient
+from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
+from azure.keyvault.certificates import CertificatePolicy
+from azure_local import refusal
 
 
-def refusal(error):
-    body = json.loads(error.value.response.text())["error"]
-    return error.value.status_code, body.get("innererror", {}).get("code"), body["message"]
-
-
-def test_a_wrong_client_secret_gets_no_token(azure):
-    wrong = dataclasses.replace(azure, client_secret="wrong")
-    with pytest.raises(ClientAuthenticationError):
-        wrong.secrets("eu-kv").get_secret("any")
-
-
-def test_an_identity_without_a_role_is_told_which_action_it_lacks(azure):
-    stranger = dataclasses.replace(azure, client_id="00000000-0000-4000-8000-0000000000cc", client_secret="strange")
+def test_an_identity_without_a_role_is_told_which_action_it_lacks(stranger):
     with pytest.raises(HttpResponseError) as refused:
         stranger.secrets("eu-kv").get_secret("any")
     status, inner, message = refusal(refused)
@@ -40,12 +24,37 @@ def test_a_reader_lists_and_reads_no_value(azure):
     assert refusal(refused)[1] == "ForbiddenByRbac"
 
 
+def test_a_custom_role_grants_its_wildcards_but_for_what_it_takes_out(stranger, name):
+    secrets = stranger.secrets("custom-kv")
+    secrets.set_secret(name, "x")
+    assert secrets.get_secret(name).value == "x"
+    assert list(stranger.keys("custom-kv").list_properties_of_keys()) == []
+    for forbidden in [
+        lambda: secrets.begin_delete_secret(name),
+        lambda: stranger.keys("custom-kv").create_ec_key(name),
+        lambda: stranger.certificates("custom-kv").backup_certificate(name),
+    ]:
+        with pytest.raises(HttpResponseError) as refused:
+            forbidden()
+        assert refusal(refused)[:2] == (403, "ForbiddenByRbac")
+
+
 def test_access_policies_grant_by_name(azure, name):
-    client = azure.secrets("legacy-kv")
-    assert list(client.list_properties_of_secrets()) == []
-    with pytest.raises(HttpResponseError) as refused:
-        client.set_secret(name, "x")
-    assert refusal(refused)[:2] == (403, "AccessDenied")
+    secrets, keys, certificates = azure.secrets("legacy-kv"), azure.keys("legacy-kv"), azure.certificates("legacy-kv")
+    assert list(secrets.list_properties_of_secrets()) == []
+    keys.create_ec_key(name)
+    assert name in [item.name for item in keys.list_properties_of_keys()]
+    certificates.begin_create_certificate(name + "-c", CertificatePolicy.get_default()).result()
+    certificates.begin_delete_certificate(name + "-c").wait()
+    for forbidden, kind, permission in [
+        (lambda: secrets.set_secret(name, "x"), "secrets", "set"),
+        (lambda: keys.get_key(name), "keys", "get"),
+        (lambda: keys.backup_key(name), "keys", "backup"),
+    ]:
+        with pytest.raises(HttpResponseError) as refused:
+            forbidden()
+        status, inner, message = refusal(refused)
+        assert (status, inner) == (403, "AccessDenied") and f"{kind} {permission} permission" in message
 
 
 def test_a_firewall_shuts_everybody_out(azure):
@@ -54,71 +63,56 @@ def test_a_firewall_shuts_everybody_out(azure):
     assert refusal(refused)[:2] == (403, "ForbiddenByFirewall")
 
 
-def test_a_managed_identity_gets_a_token(azure, admin, monkeypatch):
-    monkeypatch.setenv("IDENTITY_ENDPOINT", admin.base + "/msi/token")
-    monkeypatch.setenv("IDENTITY_HEADER", azure.client_secret)
-    client = SecretClient(azure.url("many-kv"), ManagedIdentityCredential(), connection_verify=azure.ca)
-    assert client.get_secret("bulk-1").value
+def test_the_admin_listener_changes_roles_and_firewalls_at_once(azure, admin, stranger, name):
+    keyferry = {"identity": "keyferry", "role": "Key Vault Administrator"}
+    try:
+        admin.call("PATCH", "/vaults/custom-kv", {"roles": [keyferry, {"identity": "STRANGER", "role": "key vault reader"}]})
+        with pytest.raises(HttpResponseError) as refused:
+            stranger.secrets("custom-kv").set_secret(name, "x")
+        assert refusal(refused)[1] == "ForbiddenByRbac"
+        admin.call("PATCH", "/vaults/custom-kv", {"firewall": "deny"})
+        with pytest.raises(HttpResponseError) as refused:
+            azure.secrets("custom-kv").get_secret(name)
+        assert refusal(refused)[1] == "ForbiddenByFirewall"
+        shown = next(vault for vault in admin.call("GET", "/vaults")["vaults"] if vault["name"] == "custom-kv")
+        assert shown["firewall"] == "deny"
+    finally:
+        admin.call("PATCH", "/vaults/custom-kv", {"firewall": "open", "roles": [keyferry, {"identity": "stranger", "role": "keeper"}]})
+    with pytest.raises(ResourceNotFoundError):
+        azure.secrets("custom-kv").get_secret(name)
 
 
-def test_the_300th_creating_write_in_ten_seconds_is_the_last(azure, admin, name):
-    admin.settings(limits="azure")
-    client = azure.secrets("us-kv")
-    with pytest.raises(HttpResponseError) as refused:
-        for number in range(301):
-            client.set_secret(name, str(number))
-    assert refused.value.status_code == 429 and int(refused.value.response.headers["Retry-After"]) >= 1
-    assert admin.count("us-kv", "secrets.set", "applied") >= 300
+@pytest.mark.parametrize(
+    ("path", "body", "word"),
+    [
+        ("/vaults/custom-kv", {"roles": [{"identity": "nobody", "role": "Key Vault Reader"}]}, "nobody"),
+        ("/vaults/custom-kv", {"roles": [{"identity": "stranger", "role": "King"}]}, "King"),
+        ("/vaults/custom-kv", {"colour": "red"}, "colour"),
+        ("/settings", {"latency_ms": 2**64 - 1}, "latency_ms"),
+        ("/settings", {"phase_ms": 2**64 - 1}, "phase_ms"),
+        ("/settings", {"clock_offset_ms": 2**63 - 1}, "clock_offset_ms"),
+        ("/settings", {"clock_offset_ms": -(2**63)}, "clock_offset_ms"),
+        ("/settings", {"token_lifetime_s": 2**63 - 1}, "token_lifetime_s"),
+        ("/settings", {"token_lifetime_s": -1}, "token_lifetime_s"),
+        ("/settings", {"arm_page_size": 0}, "arm_page_size"),
+        ("/settings", {"latency_ms": 7, "phase_ms": -1}, "phase_ms"),
+    ],
+)
+def test_the_admin_listener_refuses_what_cannot_be_meant(admin, path, body, word):
+    before = admin.call("GET", "/settings")
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        admin.call("PATCH", path, body)
+    text = refused.value.read().decode()
+    assert refused.value.code == 400 and (word in text or "invalid value" in text)
+    assert admin.call("GET", "/settings") == before
 
 
-def test_a_fault_hits_before_or_after_the_effect(azure, admin, name):
+def test_the_furthest_clock_and_phase_are_survived(azure, admin, name):
     client = azure.secrets("eu-kv")
-    client.set_secret(name, "old")
-    fault = {"operation": "secrets.set", "item": name, "count": 1, "then": {"status": {"status": 500}}}
-    for when, expected in [("before", "old"), ("after", "new")]:
-        admin.faults({**fault, "when": when})
-        with pytest.raises(HttpResponseError):
-            client.set_secret(name, "new")
-        assert client.get_secret(name).value == expected
-
-
-def test_a_connection_can_be_reset(azure, admin, name):
-    admin.faults({"operation": "secrets.get", "item": name, "then": "reset"})
-    with pytest.raises((ServiceRequestError, ServiceResponseError)):
-        azure.secrets("eu-kv").get_secret(name)
-
-
-def test_counts_tell_calls_from_probes(azure, admin):
-    azure.secrets("many-kv").get_secret("bulk-1")
-    admin.call("DELETE", "/counts")
-    azure.secrets("many-kv").get_secret("bulk-1")
-    with pytest.raises(urllib.error.HTTPError) as probe:
-        context = ssl.create_default_context(cafile=azure.ca)
-        urllib.request.urlopen(f"{azure.url('many-kv')}/secrets/bulk-1?api-version=7.4", context=context, timeout=30)
-    assert probe.value.status == 401 and "authorization=" in probe.value.headers["WWW-Authenticate"]
-    assert admin.count("many-kv", "secrets.get") == 1
-    assert admin.count("many-kv", "secrets.get", "challenged") == 1
-
-
-def test_the_management_plane_describes_vaults_and_permissions(azure):
-    context = ssl.create_default_context(cafile=azure.ca)
-    base = f"https://management.localhost:{azure.port}"
-    token = azure.credential().get_token(f"{base}/.default").token
-
-    def get(path):
-        request = urllib.request.Request(base + path, headers={"Authorization": f"Bearer {token}"})
-        with urllib.request.urlopen(request, context=context, timeout=30) as answer:
-            return json.loads(answer.read())["value"]
-
-    subscriptions = get("/subscriptions?api-version=2022-12-01")
-    assert [item["displayName"] for item in subscriptions] == ["one", "two"]
-    first = subscriptions[0]["id"]
-    locations = {item["name"]: item["metadata"] for item in get(f"{first}/locations?api-version=2022-12-01")}
-    assert locations["westeurope"]["geography"] == locations["northeurope"]["geography"] != locations["eastus"]["geography"]
-    vaults = get(f"{first}/providers/Microsoft.KeyVault/vaults?api-version=2026-02-01")
-    reader = next(item for item in vaults if item["name"] == "reader-kv")
-    assert reader["properties"]["enableRbacAuthorization"] and reader["properties"]["softDeleteRetentionInDays"] == 90
-    granted = get(f"{reader['id']}/providers/Microsoft.Authorization/permissions?api-version=2022-04-01")
-    assert "Microsoft.KeyVault/vaults/secrets/readMetadata/action" in granted[0]["dataActions"]
-    with pytest.raises(urllib.error.HTTPError):
-        get("/subscriptions")
+    for offset in (50 * 365 * 86_400_000, -50 * 365 * 86_400_000):
+        admin.settings(clock_offset_ms=offset, phase_ms=86_400_000)
+        made = f"{name}-{offset}".replace("--", "-m")
+        client.set_secret(made, "x")
+        azure.certificates("eu-kv").begin_create_certificate(made + "-c", CertificatePolicy.get_default()).result()
+        assert azure.call("DELETE", "eu-kv", f"/secrets/{made}").status == 200
+        assert azure.call("PUT", "eu-kv", f"/secrets/{made}", {"value": "y"}).status == 409

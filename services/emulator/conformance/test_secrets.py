@@ -4,12 +4,14 @@ import datetime
 
 import pytest
 from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceNotFoundError
+from azure.keyvault.certificates import CertificatePolicy
+from azure_local import refusal
 
 DAY = datetime.timedelta(days=1)
 
 
 def inner(error):
-    return error.value.model.error.inner_error["code"] if hasattr(error.value, "model") and error.value.model else error.value.response.json()["error"].get("innererror", {}).get("code")
+    return refusal(error)[1]
 
 
 def test_a_secret_is_read_back_with_all_its_attributes(azure, name):
@@ -51,8 +53,10 @@ def test_listings_have_pages_of_25_and_base_ids(azure):
 
 def test_an_empty_first_page_is_not_the_end(azure, admin):
     admin.settings(empty_first_pages=True)
-    pages = [list(page) for page in azure.secrets("many-kv").list_properties_of_secrets().by_page()]
-    assert pages[0] == [] and sum(map(len, pages)) == 60
+    client = azure.secrets("many-kv")
+    for listing, count in [(client.list_properties_of_secrets(), 60), (client.list_properties_of_secret_versions("bulk-1"), 1)]:
+        pages = [list(page) for page in listing.by_page()]
+        assert pages[0] == [] and sum(map(len, pages)) == count
 
 
 def test_deleting_goes_through_its_phases(azure, admin, name):
@@ -132,13 +136,66 @@ def test_the_largest_value_is_taken(azure, name):
     assert len(azure.secrets("eu-kv").set_secret(name, "x" * 25_600).value) == 25_600
 
 
-@pytest.mark.parametrize("version", ["7.4", "7.5", "7.6", "2025-07-01"])
-def test_every_supported_api_version_answers_alike(azure, name, version):
-    from azure.core.rest import HttpRequest
-
+def test_a_restore_over_a_name_that_is_taken_is_refused(azure, name):
     client = azure.secrets("eu-kv")
     client.set_secret(name, "x")
-    answer = client.send_request(HttpRequest("GET", f"{azure.url('eu-kv')}/secrets/{name}?api-version={version}"))
-    assert answer.status_code == 200 and answer.json()["value"] == "x"
-    answer = client.send_request(HttpRequest("GET", f"{azure.url('eu-kv')}/secrets/{name}?api-version=7.0"))
-    assert answer.status_code == 400
+    blob = client.backup_secret(name)
+    with pytest.raises(ResourceExistsError):
+        client.restore_secret_backup(blob)
+    client.begin_delete_secret(name).wait()
+    with pytest.raises(ResourceExistsError) as refused:
+        client.restore_secret_backup(blob)
+    assert inner(refused) == "ObjectIsDeletedButRecoverable"
+
+
+def test_a_secret_with_more_than_500_versions_has_no_backup(azure):
+    with pytest.raises(HttpResponseError) as refused:
+        azure.secrets("worn-kv").backup_secret("worn")
+    assert refused.value.status_code == 400 and "versions" in refusal(refused)[2]
+
+
+def test_an_update_clears_neither_expiry_nor_not_before(azure, name):
+    now = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0)
+    client = azure.secrets("eu-kv")
+    client.set_secret(name, "x", not_before=now, expires_on=now + DAY)
+    client.update_secret_properties(name, not_before=None, expires_on=None, tags={"a": "b"})
+    azure.call("PATCH", "eu-kv", f"/secrets/{name}", {"attributes": {"nbf": None, "exp": None}})
+    kept = client.get_secret(name).properties
+    assert (kept.not_before, kept.expires_on, kept.tags) == (now, now + DAY, {"a": "b"})
+
+
+def test_a_secret_outside_its_times_stays_readable(azure, name):
+    now = datetime.datetime.now(datetime.timezone.utc)
+    client = azure.secrets("eu-kv")
+    client.set_secret(name, "old", not_before=now - 2 * DAY, expires_on=now - DAY)
+    assert client.get_secret(name).value == "old"
+    client.set_secret(name, "early", not_before=now + DAY)
+    assert client.get_secret(name).value == "early"
+
+
+def test_a_certificates_own_secret_is_written_nowhere(azure, name):
+    azure.certificates("eu-kv").begin_create_certificate(name, CertificatePolicy.get_default()).result()
+    client = azure.secrets("eu-kv")
+    for write in [
+        lambda: client.set_secret(name, "x"),
+        lambda: client.update_secret_properties(name, tags={"a": "b"}),
+        lambda: client.begin_delete_secret(name),
+        lambda: client.backup_secret(name),
+    ]:
+        with pytest.raises(HttpResponseError) as refused:
+            write()
+        assert refusal(refused)[:2] == (403, "SecretManagedByKeyVault")
+
+
+VERSIONS = ["7.4", "7.5-preview.1", "7.5", "7.6-preview.1", "7.6-preview.2", "7.6", "2025-06-01-preview", "2025-07-01"]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_every_supported_api_version_answers_alike(azure, name, version):
+    azure.secrets("eu-kv").set_secret(name, "x")
+    azure.keys("eu-kv").create_ec_key(name)
+    azure.certificates("ne-kv").begin_create_certificate(name, CertificatePolicy.get_default()).result()
+    for vault, path in [("eu-kv", "secrets"), ("eu-kv", "keys"), ("ne-kv", "certificates")]:
+        answer, newest = (azure.call("GET", vault, f"/{path}/{name}", version=asked) for asked in (version, "2025-07-01"))
+        assert answer.status == 200 and answer.body == newest.body
+        assert azure.call("GET", vault, f"/{path}/{name}", version="7.0").status == 400
