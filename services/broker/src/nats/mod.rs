@@ -4,6 +4,7 @@
 //! JetStream's headers, so that "nobody listens" (certainly not stored), "refused" and "no answer" stay apart.
 
 mod client;
+mod definitions;
 mod headers;
 mod provision;
 mod settings;

@@ -1,110 +1,51 @@
 //! Makes the streams: under an identity of its own, never a role's.
 //!
-//! Repeatable: what exists is brought to the settings below, where NATS allows it. The audit stream comes first,
-//! because what the others' limits drop before it sources them would be missing from it silently.
+//! Repeatable: what exists is brought to the definitions, where NATS allows it. The audit stream comes last and is waited
+//! for: a server that does not find a source at once looks again only after ten seconds, and what the source's limits
+//! drop until then would be missing from the audit silently.
 
 use std::time::Duration;
 
-use async_nats::jetstream::stream::{Config, DiscardPolicy, Republish, RetentionPolicy, Source, StorageType};
-use proto_msgs::{hash::RECORD_STREAMS, subject::Subjects};
+use async_nats::jetstream::Context;
 
-use super::{client::NatsClient, settings::NatsSettings};
+use super::{client::NatsClient, definitions, settings::NatsSettings};
 use crate::error::ConnectError;
 
-/// A record's newest state and the few before it; the whole history is in the audit stream.
-const RECORD_STATES: i64 = 4;
-/// Newest messages of a config's runs: three or four a run, so about a hundred runs.
-const RUN_STATES: i64 = 400;
-/// Versions of a config, for its history of edits.
-const CONFIG_VERSIONS: i64 = 64;
-/// A marker of what expired stays until nobody expects the sequence before it any more.
-const MARKER_STAYS: Duration = Duration::from_secs(60);
-/// Repeats are told apart by compare-and-set and message ids; the server's own window only costs memory.
-const DUPLICATE_WINDOW: Duration = Duration::from_secs(1);
+/// Longest until a stream hears of all its sources: the server's second try, and some.
+const SOURCES_LIMIT: Duration = Duration::from_secs(30);
+/// How often that is looked at; it usually takes a fifth of a second.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Makes every stream and bucket, or brings it up to date.
 pub async fn provision(settings: &NatsSettings, replicas: usize) -> Result<(), ConnectError> {
     let subjects = settings.subjects()?;
     let client = NatsClient::connect(settings).await?;
-    for config in streams(&subjects, replicas) {
-        let stream = config.name.clone();
+    for config in definitions::streams(&subjects, replicas) {
+        let (stream, sources) = (config.name.clone(), config.sources.as_ref().map_or(0, Vec::len));
+        let failed = |message: String| ConnectError::Provision { stream: stream.clone(), message };
         let made = client.jetstream.create_or_update_stream(config).await;
-        made.map_err(|error| ConnectError::Provision { stream, message: error.to_string() })?;
+        made.map_err(|error| failed(error.to_string()))?;
+        sources_are_heard(&client.jetstream, &stream, sources).await.map_err(failed)?;
     }
     Ok(())
 }
 
-fn streams(subjects: &Subjects, replicas: usize) -> Vec<Config> {
-    let base = || Config {
-        retention: RetentionPolicy::Limits,
-        discard: DiscardPolicy::Old,
-        storage: StorageType::File,
-        num_replicas: replicas,
-        max_messages: -1,
-        max_bytes: -1,
-        max_messages_per_subject: -1,
-        max_consumers: -1,
-        duplicate_window: DUPLICATE_WINDOW,
-        allow_direct: true,
-        deny_delete: true,
-        ..Default::default()
+async fn sources_are_heard(jetstream: &Context, stream: &str, wanted: usize) -> Result<(), String> {
+    if wanted == 0 {
+        return Ok(());
+    }
+    let looking = async {
+        loop {
+            let found = jetstream.get_stream(stream).await.map_err(|error| error.to_string())?;
+            let heard = found.cached_info().sources.iter().filter(|source| source.active.is_some()).count();
+            if heard >= wanted {
+                return Ok(());
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
     };
-    let mut all = vec![audit(subjects, base())];
-    all.extend((0..RECORD_STREAMS).map(|index| records(subjects, index, base())));
-    all.push(Config {
-        name: subjects.runs_stream(),
-        subjects: vec![subjects.runs()],
-        max_messages_per_subject: RUN_STATES,
-        republish: Some(republish(subjects.republish_runs())),
-        ..base()
-    });
-    all.push(Config {
-        max_messages_per_subject: CONFIG_VERSIONS,
-        republish: Some(republish(subjects.republish_configs())),
-        ..bucket(subjects, &subjects.configs_bucket(), base())
-    });
-    all.push(Config { max_messages_per_subject: 1, ..bucket(subjects, &subjects.state_bucket(), base()) });
-    all.push(Config {
-        name: subjects.leases_stream(),
-        subjects: vec![subjects.leases()],
-        max_messages_per_subject: 1,
-        ..with_ttl(base())
-    });
-    all
-}
-
-/// Sources everything that is written, so that there is no second write to forget.
-fn audit(subjects: &Subjects, base: Config) -> Config {
-    let sourced =
-        subjects.record_streams().chain([subjects.runs_stream(), subjects.bucket_stream(&subjects.configs_bucket())]);
-    Config {
-        name: subjects.audit_stream(),
-        subjects: vec![subjects.audit()],
-        sources: Some(sourced.map(|name| Source { name, ..Default::default() }).collect()),
-        deny_purge: true,
-        ..base
+    match tokio::time::timeout(SOURCES_LIMIT, looking).await {
+        Ok(heard) => heard,
+        Err(_) => Err(format!("some of its sources were not heard within {} s", SOURCES_LIMIT.as_secs())),
     }
-}
-
-fn records(subjects: &Subjects, index: u16, base: Config) -> Config {
-    Config {
-        name: subjects.record_stream(index),
-        subjects: vec![subjects.record_stream_filter(index)],
-        max_messages_per_subject: RECORD_STATES,
-        republish: Some(republish(subjects.republish_records(index))),
-        ..with_ttl(base)
-    }
-}
-
-/// A key-value bucket, as the key-value clients of NATS expect one to be.
-fn bucket(subjects: &Subjects, bucket: &str, base: Config) -> Config {
-    Config { name: subjects.bucket_stream(bucket), subjects: vec![format!("$KV.{bucket}.>")], ..with_ttl(base) }
-}
-
-fn with_ttl(base: Config) -> Config {
-    Config { allow_message_ttl: true, allow_rollup: true, subject_delete_marker_ttl: Some(MARKER_STAYS), ..base }
-}
-
-fn republish((source, destination): (String, String)) -> Republish {
-    Republish { source, destination, headers_only: false }
 }
