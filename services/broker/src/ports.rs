@@ -26,7 +26,8 @@ pub trait Streams: Send + Sync + 'static {
         select: Select,
     ) -> Result<BoxStream<'static, Result<Stored, ReadError>>, ReadError>;
 
-    /// Stored messages as the server republishes them, from now on. Hints: the newest message of a subject may be lost.
+    /// Stored messages as the server republishes them. Whoever follows first and reads then hears of everything that the
+    /// read did not show yet. Hints: the newest message of a subject may be lost.
     async fn follow(&self, subject: &str) -> Result<BoxStream<'static, Live>, ReadError>;
 
     /// Messages from a sequence on, and then as they are stored, for ever.

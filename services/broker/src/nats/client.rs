@@ -34,7 +34,7 @@ pub struct NatsClient {
 
 impl NatsClient {
     pub async fn connect(settings: &NatsSettings) -> Result<Self, ConnectError> {
-        let (sender, disturbances) = watch::channel(0);
+        let (sender, mut disturbances) = watch::channel(0);
         let unreachable = |source: Box<dyn std::error::Error + Send + Sync>| ConnectError::Unreachable {
             url: settings.url.clone(),
             source,
@@ -46,6 +46,10 @@ impl NatsClient {
             Err(elapsed) => return Err(unreachable(elapsed.into())),
         };
         check_version(&client)?;
+        // The connection's own first event is reported a moment later, and is no disturbance to a follower.
+        if tokio::time::timeout(API_LIMIT, disturbances.changed()).await.is_err() {
+            tracing::debug!("the client did not report its connection");
+        }
         let jetstream = jetstream::context::ContextBuilder::new().timeout(API_LIMIT).build(client.clone());
         Ok(Self { client, jetstream, disturbances })
     }

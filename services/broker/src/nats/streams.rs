@@ -119,15 +119,18 @@ impl Streams for NatsClient {
     }
 
     async fn follow(&self, subject: &str) -> Result<BoxStream<'static, Live>, ReadError> {
+        let mut disturbances = self.disturbances.clone();
+        // What happened before says nothing about this subscription.
+        disturbances.mark_unchanged();
         let subscribed =
             self.client.subscribe(subject.to_owned()).await.map_err(|error| ReadError::Unavailable(error.into()))?;
-        // The server must know of the subscription before the caller reads the state, or what falls between is lost.
+        // It is on its way before whatever the caller reads next, and the server handles one connection in order.
         tokio::time::timeout(API_LIMIT, self.client.flush())
             .await
             .map_err(|_| ReadError::Deadline)?
             .map_err(|error| ReadError::Unavailable(error.into()))?;
         let messages = subscribed.filter_map(|message| std::future::ready(live(message).map(Live::Message)));
-        let gaps = WatchStream::from_changes(self.disturbances.clone()).map(|_| Live::Gap);
+        let gaps = WatchStream::from_changes(disturbances).map(|_| Live::Gap);
         Ok(stream::select(messages, gaps).boxed())
     }
 
