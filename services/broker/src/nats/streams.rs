@@ -203,14 +203,7 @@ impl NatsClient {
                 }));
             }
         };
-        let ack: Ack = serde_json::from_slice(&answer.payload)
-            .map_err(|error| AckFailure::Final(AppendError::Rejected(format!("the answer cannot be read: {error}"))))?;
-        match ack.error {
-            None => Ok(Sequence(ack.seq)),
-            Some(error) if error.err_code == WRONG_LAST_SEQUENCE => Err(AckFailure::Final(AppendError::Conflict)),
-            Some(error) if error.err_code == TRY_AGAIN => Err(AckFailure::TryAgain),
-            Some(error) => Err(AckFailure::Final(AppendError::Rejected(error.description))),
-        }
+        acknowledged(&answer.payload)
     }
 
     async fn stream(&self, name: &str) -> Result<Stream<()>, Asked> {
@@ -218,6 +211,17 @@ impl NatsClient {
             .get_stream_no_info(name)
             .await
             .map_err(|error| Asked::Stream(ReadError::Unavailable(error.into())))
+    }
+}
+
+fn acknowledged(payload: &[u8]) -> Result<Sequence, AckFailure> {
+    let ack: Ack = serde_json::from_slice(payload)
+        .map_err(|error| AckFailure::Final(AppendError::Rejected(format!("the answer cannot be read: {error}"))))?;
+    match ack.error {
+        None => Ok(Sequence(ack.seq)),
+        Some(error) if error.err_code == WRONG_LAST_SEQUENCE => Err(AckFailure::Final(AppendError::Conflict)),
+        Some(error) if error.err_code == TRY_AGAIN => Err(AckFailure::TryAgain),
+        Some(error) => Err(AckFailure::Final(AppendError::Rejected(error.description))),
     }
 }
 
@@ -293,4 +297,35 @@ fn live(message: async_nats::Message) -> Option<Stored> {
 
 fn timestamp(time: time::OffsetDateTime) -> Timestamp {
     Timestamp::from_unix_millis(i64::try_from(time.unix_timestamp_nanos().div_euclid(1_000_000)).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(code: u64) -> Vec<u8> {
+        format!(r#"{{"error":{{"code":400,"err_code":{code},"description":"why"}},"stream":"KF_RUNS","seq":0}}"#).into()
+    }
+
+    #[test]
+    fn an_acknowledgement_gives_the_sequence() {
+        assert!(matches!(acknowledged(br#"{"stream":"KF_RUNS","seq":7}"#), Ok(Sequence(7))));
+    }
+
+    #[test]
+    fn only_a_true_mismatch_is_a_conflict() {
+        assert!(matches!(acknowledged(&refused(10_071)), Err(AckFailure::Final(AppendError::Conflict))));
+    }
+
+    #[test]
+    fn a_cluster_that_refuses_what_holds_is_asked_again() {
+        assert!(matches!(acknowledged(&refused(10_164)), Err(AckFailure::TryAgain)));
+    }
+
+    #[test]
+    fn any_other_refusal_says_why() {
+        let refusal = acknowledged(&refused(10_166));
+        assert!(matches!(refusal, Err(AckFailure::Final(AppendError::Rejected(why))) if why == "why"));
+        assert!(matches!(acknowledged(b"?"), Err(AckFailure::Final(AppendError::Rejected(_)))));
+    }
 }
