@@ -1,13 +1,15 @@
 //! The log and the bus, behind two small ports.
 //!
 //! [`Streams`] is what JetStream is to Keyferry: appends with compare-and-set, the newest message of a subject, reads in
-//! order, and the live feed of what was stored. [`Bus`] is request and reply. [`nats`] is the real thing. Over the ports
-//! lies one typed layer ([`Log`], [`Configs`], [`Leases`], [`Tokens`]), written once, so that a role never sees a
-//! subject, a header or a byte.
+//! order, and the live feed of what was stored. [`Bus`] is request and reply. [`nats`] is the real thing, [`memory`] its
+//! twin, and [`contract`] what both keep. Over the ports lies one typed layer ([`Log`], [`Configs`], [`Leases`],
+//! [`Tokens`]), written once, so that a role never sees a subject, a header or a byte.
 //!
 //! Invariants: every append says what it expects; an answer that did not come is *unknown*, never a failure, and is
 //! settled by reading the leader's newest message and comparing the writer's own message id.
 
+pub mod contract;
+pub mod memory;
 pub mod nats;
 
 mod ask;

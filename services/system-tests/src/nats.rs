@@ -23,6 +23,10 @@ impl NatsServer {
         Ok(Self { port, _process: start(&tools, folder.path(), port).await?, _folder: folder })
     }
 
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     pub fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port)
     }

@@ -18,9 +18,9 @@ const PING_EVERY: Duration = Duration::from_secs(5);
 /// Longest a first connection may take.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 /// Longest a JetStream API call may take; it also bounds how long a consumer is being re-created.
-pub(super) const API_LIMIT: Duration = Duration::from_secs(3);
+pub(crate) const API_LIMIT: Duration = Duration::from_secs(3);
 /// Messages a subscriber may fall behind by before some are lost, which it is then told.
-const SUBSCRIPTION_CAPACITY: usize = 65_536;
+pub(crate) const SUBSCRIPTION_CAPACITY: usize = 65_536;
 /// Appends of TTL and the sourcing of headers came with it.
 const OLDEST_SERVER: (u32, u32) = (2, 12);
 

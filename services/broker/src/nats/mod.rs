@@ -4,12 +4,13 @@
 //! JetStream's headers, so that "nobody listens" (certainly not stored), "refused" and "no answer" stay apart.
 
 mod client;
-mod definitions;
+pub(crate) mod definitions;
 mod headers;
 mod provision;
 mod settings;
 mod streams;
 
 pub use client::NatsClient;
+pub(crate) use client::{API_LIMIT, SUBSCRIPTION_CAPACITY};
 pub use provision::provision;
 pub use settings::NatsSettings;
