@@ -11,12 +11,10 @@ use reqwest::Method;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::wait::until;
+use crate::{http, wait::until};
 
 /// Longest until a worker looks vaults up.
 const CREATE_LIMIT: Duration = Duration::from_secs(30);
-/// Longest a single call may take.
-const DEADLINE: Duration = Duration::from_secs(30);
 
 /// A client with a token.
 #[derive(Debug, Clone)]
@@ -28,9 +26,7 @@ pub struct Api {
 
 impl Api {
     pub fn new(port: u16, token: String) -> Result<Self> {
-        // Once per process; a second time it says that it is there already.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder().timeout(DEADLINE).no_proxy().build()?;
+        let http = http::client().build()?;
         Ok(Self { http, base: format!("http://127.0.0.1:{port}"), token })
     }
 

@@ -1,14 +1,15 @@
 //! Reads the emulator's vaults directly, so that what was copied is checked without any of Keyferry's own code.
 
-use std::{net::SocketAddr, path::Path, time::Duration};
+use std::{net::SocketAddr, path::Path};
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
-use crate::estate::{CLIENT_ID, CLIENT_SECRET, TENANT};
+use crate::{
+    estate::{CLIENT_ID, CLIENT_SECRET, TENANT},
+    http,
+};
 
-/// Longest a single call may take.
-const DEADLINE: Duration = Duration::from_secs(30);
 const API_VERSION: &str = "2025-07-01";
 
 /// A client of the data plane with a token.
@@ -51,7 +52,7 @@ impl AzureReader {
     /// Gets a token for the estate's identity.
     pub async fn connect(emulator: SocketAddr, ca: &Path, vaults: &[&str]) -> Result<Self> {
         let ca = reqwest::Certificate::from_pem(&std::fs::read(ca).context("the emulator's CA cannot be read")?)?;
-        let mut builder = reqwest::Client::builder().tls_certs_only([ca]).timeout(DEADLINE).no_proxy();
+        let mut builder = http::client().tls_certs_only([ca]);
         let hosts = vaults.iter().map(|vault| format!("{vault}.vault.localhost")).chain(["login.localhost".to_owned()]);
         for host in hosts {
             builder = builder.resolve(&host, emulator);

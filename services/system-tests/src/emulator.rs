@@ -1,13 +1,12 @@
 //! The emulator's admin listener: what was called, and what shall go wrong.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use anyhow::{Result, ensure};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// Longest a call may take.
-const DEADLINE: Duration = Duration::from_secs(30);
+use crate::http;
 
 /// The admin listener of one emulator.
 #[derive(Debug, Clone)]
@@ -62,7 +61,7 @@ impl Counts {
 
 impl EmulatorAdmin {
     pub fn new(port: u16) -> Result<Self> {
-        let http = reqwest::Client::builder().timeout(DEADLINE).no_proxy().build()?;
+        let http = http::client().build()?;
         Ok(Self { http, base: format!("http://127.0.0.1:{port}") })
     }
 

@@ -10,6 +10,7 @@ mod azure;
 mod cluster;
 mod emulator;
 mod estate;
+mod http;
 mod line;
 mod nats;
 mod ports;
