@@ -1,8 +1,13 @@
 //! Reads the emulator's vaults directly, so that what was copied is checked without any of Keyferry's own code.
 
-use std::{net::SocketAddr, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    path::Path,
+};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
+use futures::{StreamExt, TryStreamExt, stream};
 use serde::Deserialize;
 
 use crate::{
@@ -11,6 +16,8 @@ use crate::{
 };
 
 const API_VERSION: &str = "2025-07-01";
+/// Calls under way at once where many secrets are looked at.
+const AT_ONCE: usize = 64;
 
 /// A client of the data plane with a token.
 #[derive(Clone)]
@@ -20,15 +27,25 @@ pub struct AzureReader {
     token: String,
 }
 
-/// A secret as the data plane gives it.
+/// A secret as the data plane gives it: all that is carried over.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct SecretBundle {
     pub value: String,
-    pub id: String,
     #[serde(default, rename = "contentType")]
     pub content_type: Option<String>,
     #[serde(default)]
-    pub tags: std::collections::BTreeMap<String, String>,
+    pub tags: BTreeMap<String, String>,
+    pub attributes: SecretAttributes,
+}
+
+/// When and whether a secret may be used; times in seconds since 1970.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct SecretAttributes {
+    pub enabled: bool,
+    #[serde(default, rename = "nbf")]
+    pub not_before: Option<i64>,
+    #[serde(default, rename = "exp")]
+    pub expires: Option<i64>,
 }
 
 #[derive(Deserialize)]
@@ -94,7 +111,7 @@ impl AzureReader {
     /// How many versions a secret has.
     pub async fn secret_versions(&self, vault: &str, name: &str) -> Result<usize> {
         let mut page = self.request(reqwest::Method::GET, vault, &format!("secrets/{name}/versions"));
-        let mut versions = std::collections::BTreeSet::new();
+        let mut versions = BTreeSet::new();
         loop {
             let list: VersionList = page.send().await?.error_for_status()?.json().await?;
             versions.extend(list.value.into_iter().map(|item| item.id));
@@ -103,6 +120,27 @@ impl AzureReader {
                 None => return Ok(versions.len()),
             }
         }
+    }
+
+    /// Fails unless these secrets are the same in both vaults; gives how many versions the target has of each.
+    pub async fn compare(
+        &self,
+        source: &str,
+        target: &str,
+        names: impl IntoIterator<Item = String>,
+    ) -> Result<BTreeMap<String, usize>> {
+        stream::iter(names)
+            .map(|name| async move {
+                let (given, copied) = tokio::try_join!(self.secret(source, &name), self.secret(target, &name))?;
+                let given = given.with_context(|| format!("{name} is gone from {source}"))?;
+                let copied = copied.with_context(|| format!("{name} is not in {target}"))?;
+                ensure!(given == copied, "{name} differs between {source} and {target}");
+                let versions = self.secret_versions(target, &name).await?;
+                Ok((name, versions))
+            })
+            .buffer_unordered(AT_ONCE)
+            .try_collect()
+            .await
     }
 
     fn request(&self, method: reqwest::Method, vault: &str, path: &str) -> reqwest::RequestBuilder {

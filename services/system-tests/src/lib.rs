@@ -19,7 +19,7 @@ mod tools;
 mod wait;
 
 pub use api::Api;
-pub use azure::{AzureReader, SecretBundle};
+pub use azure::{AzureReader, SecretAttributes, SecretBundle};
 pub use cluster::{Cluster, ClusterBuilder};
 pub use emulator::{Counts, EmulatorAdmin};
 pub use estate::{CLIENT_ID, CLIENT_SECRET, EstateBuilder, TENANT};

@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+use proto_msgs::MemberId;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::wait::until;
@@ -48,6 +49,18 @@ impl Process {
     /// What it has written so far.
     pub fn output(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// The id a role goes by in records and runs; waits until it serves.
+    pub async fn member(&self, limit: Duration) -> Result<MemberId> {
+        until(&format!("{} to serve", self.name), limit, || async {
+            let output = self.output();
+            let Some((_, rest)) = output.split_once(" serves ") else { return Ok(None) };
+            let id =
+                rest.lines().next().and_then(|fields| fields.split_once("_id=")).context("no id where it serves")?;
+            Ok(Some(id.1.parse()?))
+        })
+        .await
     }
 
     /// `kill -9`: no chance to say good-bye.
