@@ -3,16 +3,17 @@
 //! Two parts. *Free*: many secrets, an emulator that takes its time over each call and refuses none; shows what
 //! Keyferry itself can do. *Limits*: Azure's own limits; shows how close to what they allow it comes, and how seldom it
 //! is refused. Every figure comes from the log and from the emulator's own counts, never from a role's opinion of
-//! itself; and a run whose items are not all equal on both sides has no figures.
+//! itself; a run whose items are not all equal on both sides, written once each, has no figures; and a missed target is
+//! a failure.
 
 mod figures;
 mod parts;
 mod report;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::Parser;
 
-use crate::parts::Part;
+use crate::{parts::Part, report::Report};
 
 /// What is loaded, and how much of it.
 #[derive(Debug, Parser)]
@@ -52,13 +53,15 @@ async fn main() -> Result<()> {
     let args = Args::parse();
     report::header(&args.sizes(), args.latency_ms, args.workers)?;
     let (free, limited) = args.sizes();
+    let mut report = Report::new(!args.smoke);
     for (part, secrets) in [(Part::Free, free), (Part::Limits, limited)] {
         if args.only.is_none_or(|only| only == part) {
             let figures = parts::run(part, secrets, args.latency_ms, args.workers)
                 .await
                 .with_context(|| format!("the part {part:?} of {secrets} secrets"))?;
-            report::print(part, secrets, &figures)?;
+            report.part(part, &figures);
         }
     }
+    ensure!(report.missed().is_empty(), "targets missed: {}", report.missed().join(", "));
     Ok(())
 }

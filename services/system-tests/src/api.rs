@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use futures::{StreamExt, TryStreamExt, stream};
 use proto_msgs::{
     ConfigId, ItemType, Problem, Run, RunId,
     api::{Accepted, ConfigView, Page, RecordView},
@@ -15,6 +16,10 @@ use crate::{http, wait::until};
 
 /// Longest until a worker looks vaults up.
 const CREATE_LIMIT: Duration = Duration::from_secs(30);
+/// Longest the audit stream may be behind the log.
+const STORY_LIMIT: Duration = Duration::from_secs(30);
+/// Histories asked for at once.
+const STORIES_AT_ONCE: usize = 16;
 
 /// A client with a token.
 #[derive(Debug, Clone)]
@@ -98,6 +103,27 @@ impl Api {
                 None => return Ok(records),
             }
         }
+    }
+
+    /// A settled record with its whole history. That comes from the audit stream, which is a moment behind the log.
+    pub async fn story(&self, id: &ConfigId, kind: ItemType, name: &str) -> Result<RecordView> {
+        until(&format!("the whole history of {name}"), STORY_LIMIT, || async {
+            let view = self.record(id, kind, name).await?;
+            let last = view.record.last_attempt.as_ref().map(|attempt| attempt.started);
+            // The intent that goes with the newest outcome was the message before it.
+            Ok(view.history.iter().any(|past| Some(past.at) == last).then_some(view))
+        })
+        .await
+    }
+
+    /// Every record with its whole history; all of them were attempted.
+    pub async fn stories(&self, id: &ConfigId) -> Result<Vec<RecordView>> {
+        let keys = self.records(id).await?.into_iter().map(|view| view.record.id.key());
+        stream::iter(keys)
+            .map(|key| async move { self.story(id, key.kind, key.name.as_str()).await })
+            .buffer_unordered(STORIES_AT_ONCE)
+            .try_collect()
+            .await
     }
 
     /// Every run, newest first.

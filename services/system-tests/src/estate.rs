@@ -7,6 +7,10 @@ pub const CLIENT_ID: &str = "00000000-0000-4000-8000-0000000000aa";
 /// Opens an emulator that lives as long as one test.
 pub const CLIENT_SECRET: &str = "demo-only";
 
+/// Whatever a secret can carry besides its value, so that each is missed if it is not copied.
+const EVERYTHING: &str = "content_type: \"text/{n}\", tags: { made: up, replicate: \"true\" }, \
+     not_before: \"2021-01-31T00:00:01Z\", expires: \"2061-01-31T00:00:02Z\"";
+
 /// An estate of one subscription, with one identity that may do everything.
 #[derive(Debug, Default)]
 pub struct EstateBuilder {
@@ -23,7 +27,9 @@ impl EstateBuilder {
     pub fn vault(self, name: &str, region: &str, secrets: usize) -> Self {
         let items = match secrets {
             0 => String::new(),
-            count => format!("        items: {{ secrets: [{{ name: \"bulk-{{n}}\", count: {count} }}] }}\n"),
+            count => {
+                format!("        items: {{ secrets: [{{ name: \"bulk-{{n}}\", count: {count}, {EVERYTHING} }}] }}\n")
+            }
         };
         self.vault_with(name, region, &items)
     }

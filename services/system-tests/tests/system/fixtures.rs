@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use proto_msgs::{ConfigId, ItemType, api::RecordView};
+use proto_msgs::ConfigId;
 use serde_json::{Value, json};
-use system_tests::{Cluster, EstateBuilder, until};
+use system_tests::{Cluster, EstateBuilder};
 
 pub const SOURCE: &str = "from-kv";
 pub const TARGET: &str = "into-kv";
@@ -31,17 +31,6 @@ pub fn spec(name: &str) -> Value {
 /// Creates the config, and gives its id.
 pub async fn create(cluster: &Cluster) -> Result<ConfigId> {
     Ok(cluster.api().create(spec("pair")).await?.config.id)
-}
-
-/// A settled record with its whole history. That comes from the audit stream, which is a moment behind the log.
-pub async fn told(cluster: &Cluster, config: &ConfigId, kind: ItemType, name: &str) -> Result<RecordView> {
-    until(&format!("the whole history of {name}"), LIMIT, || async {
-        let view = cluster.api().record(config, kind, name).await?;
-        let last = view.record.last_attempt.as_ref().map(|attempt| attempt.started);
-        // The intent that goes with the newest outcome was the message before it.
-        Ok(view.history.iter().any(|past| Some(past.at) == last).then_some(view))
-    })
-    .await
 }
 
 /// Adds what the roles wrote to a failure.

@@ -6,15 +6,12 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use futures::{StreamExt, TryStreamExt, stream};
-use proto_msgs::{ConfigId, ItemType, MemberId, Status, api::RecordView, record::OutcomeKind, run::RunEnd};
-use system_tests::{Cluster, ClusterBuilder};
+use proto_msgs::{MemberId, Status, api::RecordView, record::OutcomeKind, run::RunEnd};
+use system_tests::ClusterBuilder;
 
-use crate::fixtures::{LIMIT, SOURCE, TARGET, create, pair, told, with_logs};
+use crate::fixtures::{LIMIT, SOURCE, TARGET, create, pair, with_logs};
 
 const SECRETS: usize = 2_000;
-/// Histories asked for at once.
-const ASKED_AT_ONCE: usize = 16;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_goes_on_without_help_when_a_worker_is_killed() -> Result<()> {
@@ -32,8 +29,9 @@ async fn a_run_goes_on_without_help_when_a_worker_is_killed() -> Result<()> {
     let runs = cluster.api().runs(&config).await?;
     ensure!(runs.len() == 1 && runs[0].id == run.id, "one run, the same as before: {runs:?}");
     ensure!(runs[0].end == Some(RunEnd::Completed) && runs[0].counts.complete, "{:?}", runs[0]);
-    let stories = stories(&cluster, &config).await?;
+    let stories: BTreeMap<_, _> = cluster.api().stories(&config).await?.into_iter().map(named).collect();
     ensure!(stories.len() == SECRETS, "{} records", stories.len());
+    ensure!(stories.values().all(|story| story.record.status == Status::Active), "not all are active");
     let unknown: BTreeSet<_> =
         stories.iter().filter(|(_, story)| has_open_intent(story, &dead)).map(|(name, _)| name.clone()).collect();
     ensure!(!unknown.is_empty(), "the worker died between attempts: nothing was shown");
@@ -52,18 +50,8 @@ async fn a_run_goes_on_without_help_when_a_worker_is_killed() -> Result<()> {
     Ok(())
 }
 
-/// Every record by name, with its whole history.
-async fn stories(cluster: &Cluster, config: &ConfigId) -> Result<BTreeMap<String, RecordView>> {
-    let names = cluster.api().records(config).await?.into_iter().map(|view| view.record.id.name.to_string());
-    stream::iter(names)
-        .map(|name| async move {
-            let story = told(cluster, config, ItemType::Secrets, &name).await?;
-            ensure!(story.record.status == Status::Active, "{name} is {}", story.record.status);
-            Ok((name, story))
-        })
-        .buffer_unordered(ASKED_AT_ONCE)
-        .try_collect()
-        .await
+fn named(story: RecordView) -> (String, RecordView) {
+    (story.record.id.name.to_string(), story)
 }
 
 /// Whether `worker` has begun an attempt that no outcome of its own ends: it may have written.
