@@ -8,7 +8,9 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 use futures::{StreamExt, TryStreamExt, stream};
-use serde::Deserialize;
+use proto_msgs::ItemType;
+use reqwest::Method;
+use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::{
     estate::{CLIENT_ID, CLIENT_SECRET, TENANT},
@@ -35,12 +37,12 @@ pub struct SecretBundle {
     pub content_type: Option<String>,
     #[serde(default)]
     pub tags: BTreeMap<String, String>,
-    pub attributes: SecretAttributes,
+    pub attributes: ItemAttributes,
 }
 
-/// When and whether a secret may be used; times in seconds since 1970.
+/// When and whether an item may be used; times in seconds since 1970.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct SecretAttributes {
+pub struct ItemAttributes {
     pub enabled: bool,
     #[serde(default, rename = "nbf")]
     pub not_before: Option<i64>,
@@ -54,15 +56,27 @@ struct Token {
 }
 
 #[derive(Deserialize)]
-struct VersionList {
-    value: Vec<VersionItem>,
+struct List<T> {
+    value: Vec<T>,
     #[serde(rename = "nextLink")]
     next: Option<String>,
 }
 
+/// An item or a version of one; keys have a `kid` where the others have an `id`.
 #[derive(Deserialize)]
-struct VersionItem {
+struct ListedItem {
+    #[serde(alias = "kid")]
     id: String,
+    attributes: ItemAttributes,
+    #[serde(default)]
+    managed: bool,
+}
+
+impl ListedItem {
+    /// `https://<vault>/secrets/<name>`
+    fn name(&self) -> &str {
+        self.id.rsplit('/').next().unwrap_or_default()
+    }
 }
 
 impl AzureReader {
@@ -89,7 +103,7 @@ impl AzureReader {
 
     /// The newest version of a secret; none where there is none.
     pub async fn secret(&self, vault: &str, name: &str) -> Result<Option<SecretBundle>> {
-        let response = self.request(reqwest::Method::GET, vault, &format!("secrets/{name}")).send().await?;
+        let response = self.request(Method::GET, vault, &format!("secrets/{name}")).send().await?;
         match response.status().as_u16() {
             200 => Ok(Some(response.json().await?)),
             404 => Ok(None),
@@ -100,26 +114,29 @@ impl AzureReader {
     /// Writes a new version of a secret, as somebody else would.
     pub async fn set_secret(&self, vault: &str, name: &str, value: &str) -> Result<()> {
         let body = serde_json::json!({ "value": value });
-        self.request(reqwest::Method::PUT, vault, &format!("secrets/{name}"))
-            .json(&body)
-            .send()
-            .await?
-            .error_for_status()?;
+        self.request(Method::PUT, vault, &format!("secrets/{name}")).json(&body).send().await?.error_for_status()?;
         Ok(())
+    }
+
+    /// Switches a secret's newest version on or off.
+    pub async fn enable_secret(&self, vault: &str, name: &str, enabled: bool) -> Result<()> {
+        let body = serde_json::json!({ "attributes": { "enabled": enabled } });
+        self.request(Method::PATCH, vault, &format!("secrets/{name}")).json(&body).send().await?.error_for_status()?;
+        Ok(())
+    }
+
+    /// What a vault lists under `secrets`, `certificates` or `keys`, by name; no values. What Key Vault keeps behind
+    /// certificates is left out.
+    pub async fn listed(&self, vault: &str, kind: ItemType) -> Result<BTreeMap<String, ItemAttributes>> {
+        let items: Vec<ListedItem> = self.pages(self.request(Method::GET, vault, kind.as_str())).await?;
+        let own = items.into_iter().filter(|item| !item.managed);
+        Ok(own.map(|item| (item.name().to_owned(), item.attributes)).collect())
     }
 
     /// How many versions a secret has.
     pub async fn secret_versions(&self, vault: &str, name: &str) -> Result<usize> {
-        let mut page = self.request(reqwest::Method::GET, vault, &format!("secrets/{name}/versions"));
-        let mut versions = BTreeSet::new();
-        loop {
-            let list: VersionList = page.send().await?.error_for_status()?.json().await?;
-            versions.extend(list.value.into_iter().map(|item| item.id));
-            match list.next {
-                Some(next) => page = self.http.get(next).bearer_auth(&self.token),
-                None => return Ok(versions.len()),
-            }
-        }
+        let versions = self.request(Method::GET, vault, &format!("secrets/{name}/versions"));
+        Ok(self.pages::<ListedItem>(versions).await?.into_iter().map(|item| item.id).collect::<BTreeSet<_>>().len())
     }
 
     /// Fails unless these secrets are the same in both vaults; gives how many versions the target has of each.
@@ -143,7 +160,19 @@ impl AzureReader {
             .await
     }
 
-    fn request(&self, method: reqwest::Method, vault: &str, path: &str) -> reqwest::RequestBuilder {
+    async fn pages<T: DeserializeOwned>(&self, mut page: reqwest::RequestBuilder) -> Result<Vec<T>> {
+        let mut items = Vec::new();
+        loop {
+            let list: List<T> = page.send().await?.error_for_status()?.json().await?;
+            items.extend(list.value);
+            match list.next {
+                Some(next) => page = self.http.get(next).bearer_auth(&self.token),
+                None => return Ok(items),
+            }
+        }
+    }
+
+    fn request(&self, method: Method, vault: &str, path: &str) -> reqwest::RequestBuilder {
         let url = format!("https://{vault}.vault.localhost:{}/{path}?api-version={API_VERSION}", self.port);
         self.http.request(method, url).bearer_auth(&self.token)
     }

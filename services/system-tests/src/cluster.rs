@@ -34,11 +34,20 @@ pub struct ClusterBuilder {
     azure_limits: bool,
     /// Keyferry's own budgets per vault and ten seconds: creating writes, reads. 0: unlimited.
     budgets: Option<(u32, u32)>,
+    /// Client ids of the identities that workers use at the source and at the target.
+    identities: [String; 2],
 }
 
 impl ClusterBuilder {
     pub fn new(estate: EstateBuilder) -> Self {
-        Self { estate, workers: 2, latency: Duration::ZERO, azure_limits: false, budgets: None }
+        Self {
+            estate,
+            workers: 2,
+            latency: Duration::ZERO,
+            azure_limits: false,
+            budgets: None,
+            identities: [CLIENT_ID; 2].map(str::to_owned),
+        }
     }
 
     #[must_use]
@@ -62,6 +71,12 @@ impl ClusterBuilder {
     #[must_use]
     pub fn azure_limits(self) -> Self {
         Self { azure_limits: true, ..self }
+    }
+
+    /// Workers read the source as one identity and write the target as another.
+    #[must_use]
+    pub fn identities(self, source: &str, target: &str) -> Self {
+        Self { identities: [source, target].map(str::to_owned), ..self }
     }
 
     /// Starts everything, and waits until it can do its job.
@@ -220,12 +235,14 @@ impl Settings {
             format!("creating_writes_per_10s = {writes}\nreads_per_10s = {reads}\n")
         });
         let ca = folder.join(CA);
-        let identity = format!(
-            "{{ kind = \"client_secret\", tenant = \"{TENANT}\", client_id = \"{CLIENT_ID}\", secret_env = \"KEYFERRY_TEST_SECRET\" }}"
-        );
+        let [source, target] = builder.identities.each_ref().map(|client_id| {
+            format!(
+                "{{ kind = \"client_secret\", tenant = \"{TENANT}\", client_id = \"{client_id}\", secret_env = \"KEYFERRY_TEST_SECRET\" }}"
+            )
+        });
         let text = format!(
             "[nats]\nurl = \"nats://127.0.0.1:{nats}\"\n\n[coordinator]\n{budgets}\n[worker.azure]\n\
-             source = {identity}\ntarget = {identity}\nca_file = \"{}\"\nauthority_host = \"https://login.localhost:{emulator}\"\n\
+             source = {source}\ntarget = {target}\nca_file = \"{}\"\nauthority_host = \"https://login.localhost:{emulator}\"\n\
              management_endpoint = \"https://management.localhost:{emulator}\"\nvault_suffix = \"vault.localhost:{emulator}\"\n\
              resolve_localhost = true\n",
             ca.display()

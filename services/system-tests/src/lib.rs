@@ -19,10 +19,10 @@ mod tools;
 mod wait;
 
 pub use api::Api;
-pub use azure::{AzureReader, SecretAttributes, SecretBundle};
+pub use azure::{AzureReader, ItemAttributes, SecretBundle};
 pub use cluster::{Cluster, ClusterBuilder};
 pub use emulator::{Counts, EmulatorAdmin};
-pub use estate::{CLIENT_ID, CLIENT_SECRET, EstateBuilder, TENANT};
+pub use estate::{CLIENT_ID, CLIENT_SECRET, EstateBuilder, SUBSCRIPTION, TENANT};
 pub use line::TcpLine;
 pub use nats::NatsServer;
 pub use ports::{free as free_ports, free_pair};

@@ -80,10 +80,9 @@ impl Process {
         self.signal(Signal::CONT)
     }
 
-    /// `SIGTERM`, and waits for it to end.
-    pub async fn terminate(&mut self, limit: Duration) -> Result<ExitStatus> {
-        self.signal(Signal::TERM)?;
-        self.ended(limit).await
+    /// `SIGINT`: as if somebody pressed Ctrl-C.
+    pub fn interrupt(&self) -> Result<()> {
+        self.signal(Signal::INT)
     }
 
     /// Waits for it to end by itself.

@@ -1,9 +1,9 @@
 //! What the tests build from.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
-use anyhow::Result;
-use proto_msgs::ConfigId;
+use anyhow::{Result, ensure};
+use proto_msgs::{ConfigId, Run, Status, api::RecordView, run::RunEnd};
 use serde_json::{Value, json};
 use system_tests::{Cluster, EstateBuilder};
 
@@ -19,10 +19,15 @@ pub fn pair(secrets: usize) -> EstateBuilder {
 
 /// A config over that pair: it runs once when it is saved, and then not for a day.
 pub fn spec(name: &str) -> Value {
+    between(name, SOURCE, TARGET)
+}
+
+/// The same over any two vaults.
+pub fn between(name: &str, source: &str, target: &str) -> Value {
     json!({
         "name": name,
-        "source": { "vault": SOURCE },
-        "target": { "vault": TARGET },
+        "source": { "vault": source },
+        "target": { "vault": target },
         "item_types": ["secrets"],
         "rule": { "kind": "all" },
     })
@@ -31,6 +36,39 @@ pub fn spec(name: &str) -> Value {
 /// Creates the config, and gives its id.
 pub async fn create(cluster: &Cluster) -> Result<ConfigId> {
     Ok(cluster.api().create(spec("pair")).await?.config.id)
+}
+
+/// Creates a config, waits until its run is over, and gives its records as `secrets/name`.
+pub async fn replicate(cluster: &Cluster, spec: Value) -> Result<(ConfigId, BTreeMap<String, RecordView>)> {
+    let id = cluster.api().create(spec).await?.config.id;
+    with_logs(cluster, cluster.api().settled(&id, LIMIT).await)?;
+    Ok((id, records(cluster, &id).await?))
+}
+
+/// A config's records as `secrets/name`.
+pub async fn records(cluster: &Cluster, id: &ConfigId) -> Result<BTreeMap<String, RecordView>> {
+    let records = cluster.api().records(id).await?;
+    Ok(records.into_iter().map(|view| (format!("{}/{}", view.record.id.kind, view.record.id.name), view)).collect())
+}
+
+/// The status of each.
+pub fn statuses(records: &BTreeMap<String, RecordView>) -> BTreeMap<String, Status> {
+    records.iter().map(|(name, view)| (name.clone(), view.record.status)).collect()
+}
+
+/// Fails unless there are so many records, and all are active.
+pub fn all_active(records: &BTreeMap<String, RecordView>, count: usize) -> Result<()> {
+    let is_active = records.len() == count && records.values().all(|view| view.record.status == Status::Active);
+    ensure!(is_active, "not {count} active records: {:?}", statuses(records));
+    Ok(())
+}
+
+/// Runs a config again, and waits until that run is over and completed.
+pub async fn run_again(cluster: &Cluster, id: &ConfigId) -> Result<Run> {
+    let run = cluster.api().sync(id).await?.run;
+    let run = with_logs(cluster, cluster.api().run_ended(id, run, LIMIT).await)?;
+    ensure!(run.end == Some(RunEnd::Completed), "{run:?}");
+    Ok(run)
 }
 
 /// Adds what the roles wrote to a failure.

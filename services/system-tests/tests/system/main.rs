@@ -5,8 +5,14 @@
 mod azure_sdk;
 mod bad_input;
 mod demo;
+mod first_write;
 mod fixtures;
 mod frozen_worker;
+mod identities;
+mod killed_coordinator;
 mod killed_worker;
+mod later_write;
+mod rules;
 mod steady;
 mod streams;
+mod up;
