@@ -40,7 +40,9 @@ pub(super) fn run(config: u128, bits: u128) -> Envelope<Run> {
         ended: None,
         end: None,
         counts: RunCounts::default(),
+        failures: Vec::new(),
         resumed: 0,
+        next: None,
     };
     envelope(bits, body)
 }
@@ -92,7 +94,12 @@ fn config(bits: u128) -> Envelope<Config> {
 
 pub async fn a_slot_has_one_owner_and_is_free_again_when_given_back(host: &dyn Host) {
     let leases = host.client().await.leases();
-    let lease = |owner: &str| SlotLease { slot: Slot(3), owner: owner.parse().expect("a valid name"), epoch: None };
+    let lease = |owner: &str| SlotLease {
+        slot: Slot(3),
+        owner: owner.parse().expect("a valid name"),
+        epoch: None,
+        renewals: 0,
+    };
     let epoch = leases.take(&envelope(1, lease("coordinator-a")), Sequence(0)).await.expect("the slot is free");
     let refused = leases.take(&envelope(2, lease("coordinator-b")), Sequence(0)).await;
     assert!(matches!(refused, Err(LogError::Conflict)), "{refused:?}");

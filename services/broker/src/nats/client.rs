@@ -2,7 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use async_nats::{Client, ConnectOptions, Event, Request, RequestErrorKind, connection::State, jetstream};
+use async_nats::{
+    Client, ConnectOptions, Event, Request, RequestError, RequestErrorKind, connection::State, jetstream,
+};
 use async_trait::async_trait;
 use futures::{StreamExt, stream::BoxStream};
 use tokio::sync::watch;
@@ -19,6 +21,8 @@ const PING_EVERY: Duration = Duration::from_secs(5);
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 /// Longest a JetStream API call may take; it also bounds how long a consumer is being re-created.
 pub(crate) const API_LIMIT: Duration = Duration::from_secs(3);
+/// Longest that a message may wait for a place in the client's own queue.
+const QUEUE_LIMIT: Duration = Duration::from_secs(1);
 /// Messages a subscriber may fall behind by before some are lost, which it is then told.
 pub(crate) const SUBSCRIPTION_CAPACITY: usize = 65_536;
 /// Appends of TTL and the sourcing of headers came with it.
@@ -92,6 +96,20 @@ fn report(event: &Event, disturbances: &watch::Sender<u64>) {
     }
 }
 
+impl NatsClient {
+    /// Sends a request, and waits for its answer no longer than its own deadline: while the connection is away, the client
+    /// queues what is sent, and once that queue is full it waits without one.
+    pub(super) async fn ask(
+        &self,
+        subject: &str,
+        request: Request,
+        deadline: Duration,
+    ) -> Result<Result<async_nats::Message, RequestError>, BusError> {
+        let asking = self.client.send_request(subject.to_owned(), request);
+        tokio::time::timeout(deadline + QUEUE_LIMIT, asking).await.map_err(|_| BusError::Disconnected)
+    }
+}
+
 fn urls(settings: &NatsSettings) -> Vec<String> {
     settings.url.split(',').map(|url| url.trim().to_owned()).collect()
 }
@@ -107,16 +125,17 @@ fn check_version(client: &Client) -> Result<(), ConnectError> {
 impl Bus for NatsClient {
     async fn publish(&self, subject: &str, message: Outgoing) -> Result<(), BusError> {
         let headers = headers::of_outgoing(&message);
-        self.client
-            .publish_with_headers(subject.to_owned(), headers, message.payload)
-            .await
-            .map_err(|error| BusError::Other(error.to_string()))
+        let publishing = self.client.publish_with_headers(subject.to_owned(), headers, message.payload);
+        match tokio::time::timeout(API_LIMIT, publishing).await {
+            Ok(published) => published.map_err(|error| BusError::Other(error.to_string())),
+            Err(_) => Err(BusError::Disconnected),
+        }
     }
 
     async fn request(&self, subject: &str, message: Outgoing, deadline: Duration) -> Result<Incoming, BusError> {
         let request =
             Request::new().headers(headers::of_outgoing(&message)).payload(message.payload).timeout(Some(deadline));
-        match self.client.send_request(subject.to_owned(), request).await {
+        match self.ask(subject, request, deadline).await? {
             Ok(message) => Ok(incoming(message)),
             Err(error) => Err(match error.kind() {
                 RequestErrorKind::NoResponders => BusError::NoResponders { subject: subject.to_owned() },

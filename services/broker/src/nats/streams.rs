@@ -66,7 +66,8 @@ impl Streams for NatsClient {
                     tries += 1;
                     tokio::time::sleep(TRY_AGAIN_AFTER).await;
                 }
-                Err(AckFailure::TryAgain) => return Err(AppendError::Conflict),
+                // Nobody was beaten: whoever asks again in a moment may be right.
+                Err(AckFailure::TryAgain) => return Err(AppendError::Unavailable),
                 Err(AckFailure::Final(error)) => return Err(error),
                 Ok(sequence) => return Ok(sequence),
             }
@@ -190,9 +191,11 @@ impl NatsClient {
     async fn append_once(&self, append: &Append) -> Result<Sequence, AckFailure> {
         let request =
             Request::new().headers(headers::of_append(append)).payload(append.payload.clone()).timeout(Some(API_LIMIT));
-        let answer = match self.client.send_request(append.subject.clone(), request).await {
-            Ok(answer) => answer,
-            Err(error) => {
+        let answer = match self.ask(&append.subject, request, API_LIMIT).await {
+            Ok(Ok(answer)) => answer,
+            // It may have come into the queue after all.
+            Err(_) => return Err(AckFailure::Final(AppendError::Unknown)),
+            Ok(Err(error)) => {
                 return Err(AckFailure::Final(match error.kind() {
                     RequestErrorKind::NoResponders => AppendError::Unavailable,
                     RequestErrorKind::TimedOut => AppendError::Unknown,

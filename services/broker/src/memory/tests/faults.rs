@@ -260,7 +260,7 @@ async fn a_lost_answer_is_a_conflict_where_another_wrote_since() {
         _ => Fate::Fine,
     });
     let lease = |bits, owner: &str| {
-        let body = SlotLease { slot: Slot(3), owner: owner.parse().unwrap(), epoch: None };
+        let body = SlotLease { slot: Slot(3), owner: owner.parse().unwrap(), epoch: None, renewals: 0 };
         Envelope::new(MessageId::from_random(bits), CorrelationId::from_random(9), Timestamp::default(), body)
     };
     let (mine, theirs) = (lease(1, "a"), lease(2, "b"));
