@@ -1,5 +1,6 @@
 """One emulator for the whole suite, under a small estate; each test uses names of its own."""
 
+import datetime
 import json
 import os
 import pathlib
@@ -9,6 +10,10 @@ import uuid
 
 import pytest
 from azure_local import CLIENT_ID, CLIENT_SECRET, TENANT, Azure
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import NameOID
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 
@@ -37,7 +42,7 @@ LIMITED = [vault(f"three{number}-kv") for number in range(6)]
 ESTATE = f"""
 tenant: {TENANT}
 identities:
-  - {{ name: keyferry, client_id: {CLIENT_ID}, client_secret: {CLIENT_SECRET} }}
+  - {{ name: keyferry, client_id: {CLIENT_ID}, client_secret: {CLIENT_SECRET}, client_certificate: CERTIFICATE }}
   - {{ name: stranger, client_id: 00000000-0000-4000-8000-0000000000cc, client_secret: strange }}
   - {{ name: blind, client_id: 00000000-0000-4000-8000-0000000000dd, client_secret: blind, arm: false }}
 subscriptions:
@@ -108,10 +113,42 @@ class Admin:
         return sum(row[what] for row in rows if row["vault"] == vault and row["operation"] == operation)
 
 
+def _self_signed():
+    """A certificate and the same with its key, in PEM."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "client")])
+    start = datetime.datetime(2020, 1, 1, tzinfo=datetime.timezone.utc)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(start)
+        .not_valid_after(start.replace(year=2090))
+        .sign(key, hashes.SHA256())
+        .public_bytes(serialization.Encoding.PEM)
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return certificate, private + certificate
+
+
 @pytest.fixture(scope="session")
-def running(tmp_path_factory):
+def client_certificate():
+    return _self_signed()
+
+
+@pytest.fixture(scope="session")
+def other_certificate():
+    return _self_signed()
+
+
+@pytest.fixture(scope="session")
+def running(tmp_path_factory, client_certificate):
     folder = tmp_path_factory.mktemp("emulator")
-    (folder / "estate.yaml").write_text(ESTATE)
+    (folder / "estate.yaml").write_text(ESTATE.replace("CERTIFICATE", json.dumps(client_certificate[0].decode())))
     program = os.environ.get("KEYFERRY_BIN", ROOT / "target" / "debug" / "keyferry")
     command = [program, "emulator", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--limits", "off"]
     command += ["--estate", folder / "estate.yaml", "--ca-out", folder / "ca.pem", "--exit-with-stdin"]

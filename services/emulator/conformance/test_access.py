@@ -3,9 +3,30 @@
 import urllib.error
 
 import pytest
-from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
+from azure.core.exceptions import ClientAuthenticationError, HttpResponseError, ResourceNotFoundError
+from azure.identity import CertificateCredential
 from azure.keyvault.certificates import CertificatePolicy
-from azure_local import refusal
+from azure.keyvault.secrets import SecretClient
+from azure_local import TENANT, refusal
+
+
+def test_a_client_certificate_gets_a_token_and_another_one_does_not(azure, client_certificate, other_certificate):
+    def listed(pem):
+        credential = CertificateCredential(
+            TENANT,
+            azure.client_id,
+            certificate_data=pem,
+            authority=f"https://login.localhost:{azure.port}",
+            disable_instance_discovery=True,
+            connection_verify=azure.ca,
+        )
+        client = SecretClient(azure.url("reader-kv"), credential, connection_verify=azure.ca, retry_total=0)
+        return [item.name for item in client.list_properties_of_secrets()]
+
+    assert listed(client_certificate[1]) == ["seen"]
+    with pytest.raises(ClientAuthenticationError) as refused:
+        listed(other_certificate[1])
+    assert "AADSTS700027" in str(refused.value)
 
 
 def test_an_identity_without_a_role_is_told_which_action_it_lacks(stranger):

@@ -1,5 +1,6 @@
 //! Who calls: tokens of the emulator's own, and the challenge that tells a client where to get one.
 
+pub mod assertion;
 pub mod tokens;
 
 use crate::error::ApiError;
@@ -34,6 +35,11 @@ impl Authority {
     /// The tenant's address at the login host.
     pub fn authority(&self) -> String {
         format!("{}/{}", self.login(), self.tenant)
+    }
+
+    /// Where tokens are got.
+    pub fn token_endpoint(&self) -> String {
+        format!("{}/oauth2/v2.0/token", self.authority())
     }
 
     /// Who issues tokens.

@@ -91,6 +91,9 @@ pub(crate) struct IdentitySpec {
     /// What the managed-identity endpoint wants in `X-IDENTITY-HEADER`; none: the client secret.
     #[serde(default)]
     pub identity_header: Option<String>,
+    /// A certificate in PEM whose key the identity may sign with, in place of the secret.
+    #[serde(default)]
+    pub client_certificate: Option<String>,
     /// Whether the identity may use the management plane.
     #[serde(default = "yes")]
     pub arm: bool,

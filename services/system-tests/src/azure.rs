@@ -133,6 +133,20 @@ impl AzureReader {
         Ok(own.map(|item| (item.name().to_owned(), item.attributes)).collect())
     }
 
+    /// Brings a soft-deleted item back, as somebody else would.
+    pub async fn recover(&self, vault: &str, kind: ItemType, name: &str) -> Result<()> {
+        let path = format!("deleted{kind}/{name}/recover");
+        self.request(Method::POST, vault, &path).send().await?.error_for_status()?;
+        Ok(())
+    }
+
+    /// Ends a soft-deleted item for good, as somebody else would.
+    pub async fn purge(&self, vault: &str, kind: ItemType, name: &str) -> Result<()> {
+        let path = format!("deleted{kind}/{name}");
+        self.request(Method::DELETE, vault, &path).send().await?.error_for_status()?;
+        Ok(())
+    }
+
     /// How many versions a secret has.
     pub async fn secret_versions(&self, vault: &str, name: &str) -> Result<usize> {
         let versions = self.request(Method::GET, vault, &format!("secrets/{name}/versions"));

@@ -85,7 +85,12 @@ impl EmulatorAdmin {
 
     /// Lifts Azure's limits.
     pub async fn limits_off(&self) -> Result<()> {
-        let request = self.http.patch(format!("{}/settings", self.base)).json(&json!({ "limits": "off" }));
+        self.change_settings(json!({ "limits": "off" })).await
+    }
+
+    /// Changes the emulator's settings; what is not named stays.
+    pub async fn change_settings(&self, settings: Value) -> Result<()> {
+        let request = self.http.patch(format!("{}/settings", self.base)).json(&settings);
         request.send().await?.error_for_status()?;
         Ok(())
     }

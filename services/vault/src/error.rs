@@ -1,64 +1,13 @@
 //! The taxonomy of failed vault calls: which code a caller sees, and whether anything may have changed.
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
 use proto_msgs::{
     ErrorCode,
     vault::{CallFailure, Detail, Side},
 };
 
-/// What was being called; together with the side it decides which code a 403 gets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Operation {
-    List,
-    ListVersions,
-    ReadSecret,
-    WriteSecret,
-    ReadCertificate,
-    ExportCertificate,
-    ImportCertificate,
-    ReadKey,
-    BackupKey,
-    RestoreKey,
-    Update,
-    Resolve,
-}
-
-impl Operation {
-    /// Whether the call may change the vault.
-    pub fn writes(self) -> bool {
-        match self {
-            Self::WriteSecret | Self::ImportCertificate | Self::RestoreKey | Self::Update => true,
-            Self::List
-            | Self::ListVersions
-            | Self::ReadSecret
-            | Self::ReadCertificate
-            | Self::ExportCertificate
-            | Self::ReadKey
-            | Self::BackupKey
-            | Self::Resolve => false,
-        }
-    }
-}
-
-impl fmt::Display for Operation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::List => "listing items",
-            Self::ListVersions => "listing versions",
-            Self::ReadSecret => "reading the secret",
-            Self::WriteSecret => "writing the secret",
-            Self::ReadCertificate => "reading the certificate",
-            Self::ExportCertificate => "exporting the certificate",
-            Self::ImportCertificate => "importing the certificate",
-            Self::ReadKey => "reading the key",
-            Self::BackupKey => "backing up the key",
-            Self::RestoreKey => "restoring the key",
-            Self::Update => "updating attributes",
-            Self::Resolve => "looking the vault up",
-        })
-    }
-}
+use crate::Operation;
 
 /// What happened, before it is known what that means for a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -73,14 +22,14 @@ pub enum VaultErrorKind {
     NetworkDenied,
     /// 403 SecretDisabled.
     Disabled,
-    /// 403 SecretManagedByKeyVault.
+    /// 403 SecretManagedByKeyVault or KeyManagedByKeyVault: a certificate of that name keeps it.
     ManagedByCertificate,
     /// Refused by Azure Policy.
     PolicyDenied,
     NotFound,
     /// 409 ObjectIsDeletedButRecoverable.
     SoftDeleted,
-    /// 409 ObjectIsBeingDeleted.
+    /// 409 ObjectIsBeingDeleted, or on its way back from there.
     BeingDeleted,
     /// 409: a key of that name exists.
     AlreadyExists,
@@ -145,6 +94,8 @@ impl VaultError {
                 Operation::RestoreKey => ErrorCode::RbacRestoreKey,
                 Operation::List
                 | Operation::ListVersions
+                | Operation::ReadMeta
+                | Operation::ReadDeleted
                 | Operation::ReadSecret
                 | Operation::WriteSecret
                 | Operation::ReadCertificate
@@ -152,6 +103,7 @@ impl VaultError {
                 | Operation::ImportCertificate
                 | Operation::ReadKey
                 | Operation::Update
+                | Operation::Delete
                 | Operation::Resolve => by_side(ErrorCode::SourceAuthFailed, ErrorCode::TargetAuthFailed),
             },
             VaultErrorKind::NetworkDenied => by_side(ErrorCode::SourceNetworkDenied, ErrorCode::TargetNetworkDenied),
@@ -187,5 +139,65 @@ impl VaultError {
     pub fn failure(&self) -> CallFailure {
         let retry_after_ms = self.retry_after.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
         CallFailure { code: self.code(), detail: self.detail(), retry_after_ms }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(kind: VaultErrorKind, operation: Operation, side: Side) -> ErrorCode {
+        let error = VaultError {
+            kind,
+            operation,
+            side,
+            vault: "a-kv".to_owned(),
+            message: String::new(),
+            azure_code: None,
+            azure_request_id: None,
+            missing_action: None,
+            retry_after: None,
+            may_have_written: false,
+        };
+        error.code()
+    }
+
+    #[test]
+    fn every_failure_has_the_code_of_its_side_and_call() {
+        use ErrorCode as Code;
+        use VaultErrorKind as Kind;
+        for (kind, operation, source, target) in [
+            (Kind::GateClosed, Operation::WriteSecret, Code::TransientNetwork, Code::TransientNetwork),
+            (Kind::Transient, Operation::List, Code::TransientNetwork, Code::TransientNetwork),
+            (Kind::Throttled, Operation::List, Code::Throttled, Code::Throttled),
+            (Kind::Unauthenticated, Operation::Resolve, Code::SourceAuthFailed, Code::TargetAuthFailed),
+            (Kind::Forbidden, Operation::ReadSecret, Code::SourceAuthFailed, Code::TargetAuthFailed),
+            (Kind::Forbidden, Operation::Delete, Code::SourceAuthFailed, Code::TargetAuthFailed),
+            (Kind::Forbidden, Operation::BackupKey, Code::RbacBackupKey, Code::RbacBackupKey),
+            (Kind::Forbidden, Operation::RestoreKey, Code::RbacRestoreKey, Code::RbacRestoreKey),
+            (Kind::NetworkDenied, Operation::ReadKey, Code::SourceNetworkDenied, Code::TargetNetworkDenied),
+            (Kind::NotFound, Operation::ReadSecret, Code::SourceNotFound, Code::Drift),
+            (Kind::Disabled, Operation::ReadSecret, Code::SourceDisabled, Code::Drift),
+            (Kind::SoftDeleted, Operation::WriteSecret, Code::SourceSoftDeleted, Code::TargetSoftDeleted),
+            (Kind::BeingDeleted, Operation::WriteSecret, Code::SourceSoftDeleted, Code::TargetBeingDeleted),
+            (Kind::ManagedByCertificate, Operation::WriteSecret, Code::ManagedByCertificate, Code::TargetNameTaken),
+            (Kind::NameTaken, Operation::ImportCertificate, Code::TargetNameTaken, Code::TargetNameTaken),
+            (Kind::AlreadyExists, Operation::RestoreKey, Code::TargetKeyExists, Code::TargetKeyExists),
+            (
+                Kind::CertificateExpired,
+                Operation::ImportCertificate,
+                Code::CertificateExpired,
+                Code::CertificateExpired,
+            ),
+            (Kind::TooManyVersions, Operation::BackupKey, Code::TooManyVersions, Code::TooManyVersions),
+            (Kind::OtherGeography, Operation::RestoreKey, Code::CrossGeographyKey, Code::CrossGeographyKey),
+            (Kind::OtherSubscription, Operation::RestoreKey, Code::CrossSubscriptionKey, Code::CrossSubscriptionKey),
+            (Kind::PolicyDenied, Operation::WriteSecret, Code::TargetPolicyDenied, Code::TargetPolicyDenied),
+            (Kind::Rejected, Operation::WriteSecret, Code::Unknown, Code::TargetRejected),
+            (Kind::Unknown, Operation::List, Code::Unknown, Code::Unknown),
+        ] {
+            assert_eq!(code(kind, operation, Side::Source), source, "{kind:?} {operation:?}");
+            assert_eq!(code(kind, operation, Side::Target), target, "{kind:?} {operation:?}");
+        }
     }
 }

@@ -1,14 +1,19 @@
 //! One vault as the sync needs it: no vendor words, one verb per call Azure counts.
 //!
-//! [`azure`] speaks to Azure through the official SDK.
+//! [`azure`] speaks to Azure through the official SDK; [`memory`] is a simulated Azure in this process, for tests. Both
+//! keep [`contract`].
 //!
 //! Implementations never retry: the coordinator knows the budget and the deadline, the vault does not. Values leave
 //! this crate only inside [`SecretValue`], which is wiped on drop and cannot be printed.
 
 pub mod azure;
+pub mod contract;
+pub mod memory;
 
 mod error;
 mod gate;
+mod operation;
+mod regions;
 mod secret_value;
 
 use std::sync::Arc;
@@ -16,12 +21,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use proto_msgs::{
     CorrelationId, ItemName, ItemType, Timestamp, VaultRef, VersionId,
-    vault::{Attributes, Side, SideState, VaultIdentity},
+    vault::{Attributes, DeletedMeta, Side, SideState, VaultIdentity},
     worker::{InventoryPage, Listing, ResolveAnswer},
 };
 
-pub use error::{Operation, VaultError, VaultErrorKind};
+pub use error::{VaultError, VaultErrorKind};
 pub use gate::WriteGate;
+pub use operation::Operation;
 pub use secret_value::SecretValue;
 
 /// An answer, and what came with it.
@@ -32,6 +38,12 @@ pub struct Answer<T> {
     pub date: Timestamp,
     /// Azure's id of the request.
     pub request_id: Option<String>,
+}
+
+impl<T> Answer<T> {
+    pub(crate) fn map<U>(self, convert: impl FnOnce(T) -> U) -> Answer<U> {
+        Answer { value: convert(self.value), date: self.date, request_id: self.request_id }
+    }
 }
 
 /// A secret with its value.
@@ -116,13 +128,33 @@ pub trait Vault: Send + Sync + 'static {
         correlation: CorrelationId,
     ) -> Result<InventoryPage, VaultError>;
 
-    /// Every version of an item, as metadata; all pages. Empty where there is no such item.
+    /// Every version of an item, as metadata, oldest first; those of one second in any order. All pages. Empty where
+    /// there is no such item.
     async fn versions(
         &self,
         kind: ItemType,
         name: &ItemName,
         correlation: CorrelationId,
     ) -> Result<Answer<Vec<VersionMeta>>, VaultError>;
+
+    /// Reads the metadata of a live item, never a value; a pending certificate has no version.
+    ///
+    /// A secret's newest version is found by when it was made: if that second made several, none is named, so that
+    /// nobody takes the item for what it is not.
+    async fn read_meta(
+        &self,
+        kind: ItemType,
+        name: &ItemName,
+        correlation: CorrelationId,
+    ) -> Result<Answer<SideState>, VaultError>;
+
+    /// Reads the metadata of a soft-deleted item. Not found while it is still being deleted.
+    async fn read_deleted(
+        &self,
+        kind: ItemType,
+        name: &ItemName,
+        correlation: CorrelationId,
+    ) -> Result<Answer<DeletedMeta>, VaultError>;
 
     /// Reads a secret with its value: the newest version, or the one named.
     async fn read_secret(
@@ -190,6 +222,16 @@ pub trait Vault: Send + Sync + 'static {
         gate: &WriteGate,
         correlation: CorrelationId,
     ) -> Result<Answer<SideState>, VaultError>;
+
+    /// Soft-deletes an item with all its versions: it can be recovered until the vault purges it. Finishes after the
+    /// answer: until then the item is neither live nor deleted, and its name cannot be written.
+    async fn delete(
+        &self,
+        kind: ItemType,
+        name: &ItemName,
+        gate: &WriteGate,
+        correlation: CorrelationId,
+    ) -> Result<Answer<DeletedMeta>, VaultError>;
 }
 
 /// Opens vaults, each side with its own identity, and finds out what is known of one.

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use super::{CertificateSpec, Estate, EstateError, KeySpec, Moment, SecretSpec, Sku, VaultSpec};
 use crate::{
-    actions, keyspec,
+    actions,
+    auth::assertion::ClientCertificate,
+    keyspec,
     operation::Category,
     regions::Region,
     roles::Role,
@@ -28,7 +30,11 @@ pub(super) fn check(estate: &Estate) -> Result<(), EstateError> {
     let identities = unique("identities", estate.identities.iter().map(|identity| identity.name.as_str()))?;
     unique("identities (client_id)", estate.identities.iter().map(|identity| identity.client_id.as_str()))?;
     for identity in &estate.identities {
-        guid(&format!("identity {}", identity.name), &identity.client_id)?;
+        let place = format!("identity {}", identity.name);
+        guid(&place, &identity.client_id)?;
+        if let Some(pem) = &identity.client_certificate {
+            ClientCertificate::from_pem(pem).map_err(|text| invalid(place, format!("client_certificate {text}")))?;
+        }
     }
     unique("custom_roles", estate.custom_roles.iter().map(|role| role.name.as_str()))?;
     for role in &estate.custom_roles {

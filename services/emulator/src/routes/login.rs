@@ -1,12 +1,15 @@
 //! The token host: discovery documents, keys, and tokens for client credentials.
 //!
 //! Also the App-Service-style managed identity endpoint, which is on the admin listener because its clients speak plain
-//! HTTP to loopback. Deliberately absent: users, refresh tokens, client assertions.
+//! HTTP to loopback. Deliberately absent: users, refresh tokens, federated credentials.
 
 use serde_json::{Value, json};
 
 use crate::{
-    auth::Audience,
+    auth::{
+        Audience,
+        assertion::{ClientCertificate, Refused},
+    },
     counts::Ended,
     error::ApiError,
     estate::IdentitySpec,
@@ -15,6 +18,8 @@ use crate::{
     routes::{Query, Reply, Request, Served, fault},
     world::World,
 };
+
+const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 /// What answers one kind of call.
 type Answer = fn(&World, &Request) -> Reply;
@@ -85,9 +90,9 @@ fn discovery(world: &World, _: &Request) -> Reply {
     Reply::ok(json!({
         "issuer": authority.issuer(),
         "authorization_endpoint": format!("{base}/oauth2/v2.0/authorize"),
-        "token_endpoint": format!("{base}/oauth2/v2.0/token"),
+        "token_endpoint": authority.token_endpoint(),
         "jwks_uri": format!("{base}/discovery/v2.0/keys"),
-        "token_endpoint_auth_methods_supported": ["client_secret_post", "client_secret_basic"],
+        "token_endpoint_auth_methods_supported": ["client_secret_post", "client_secret_basic", "private_key_jwt"],
         "response_types_supported": ["code", "id_token", "token"],
         "subject_types_supported": ["pairwise"],
         "id_token_signing_alg_values_supported": ["RS256"],
@@ -143,10 +148,15 @@ fn token(world: &World, request: &Request) -> Reply {
         let text = format!("Application with identifier '{client_id}' was not found in the directory '{tenant}'.");
         return refused(400, "unauthorized_client", 700_016, &text);
     };
-    let secret = field("client_secret").map(str::to_owned).or_else(|| basic.map(|(_, secret)| secret));
-    if secret.as_deref() != Some(&*identity.client_secret) {
-        let text = format!("Invalid client secret provided for app '{client_id}'.");
-        return refused(401, "invalid_client", 7_000_215, &text);
+    let proven = match field("client_assertion") {
+        Some(assertion) => check_assertion(world, identity, field("client_assertion_type"), assertion),
+        None => {
+            let secret = field("client_secret").map(str::to_owned).or_else(|| basic.map(|(_, secret)| secret));
+            check_secret(identity, secret.as_deref())
+        }
+    };
+    if let Err(Refused { number, text }) = proven {
+        return refused(401, "invalid_client", number, &text);
     }
     let scope = field("scope").or_else(|| field("resource")).unwrap_or_default();
     let Some(audience) = scope.split(' ').find_map(|scope| world.tokens.authority().audience_of(scope)) else {
@@ -154,6 +164,29 @@ fn token(world: &World, request: &Request) -> Reply {
         return refused(400, "invalid_resource", 500_011, &text);
     };
     issue(world, identity, audience).map_or_else(Reply::from, Reply::ok)
+}
+
+fn check_secret(identity: &IdentitySpec, secret: Option<&str>) -> Result<(), Refused> {
+    if secret == Some(&*identity.client_secret) {
+        return Ok(());
+    }
+    let text = format!("Invalid client secret provided for app '{}'.", identity.client_id);
+    Err(Refused { number: 7_000_215, text })
+}
+
+fn check_assertion(world: &World, identity: &IdentitySpec, kind: Option<&str>, assertion: &str) -> Result<(), Refused> {
+    let refused = |number, text: &str| Refused { number, text: text.to_owned() };
+    if kind != Some(ASSERTION_TYPE) {
+        return Err(refused(
+            900_144,
+            "The request body must contain the following parameter: 'client_assertion_type'.",
+        ));
+    }
+    // The estate was checked when it was read, so a certificate that is there can be read.
+    let known = identity.client_certificate.as_deref().and_then(|pem| ClientCertificate::from_pem(pem).ok());
+    let certificate = known.ok_or_else(|| refused(700_027, "No certificate is registered on the application."))?;
+    let endpoint = world.tokens.authority().token_endpoint();
+    certificate.check(assertion, &identity.client_id, &endpoint, world.clock.host())
 }
 
 fn issue(world: &World, identity: &IdentitySpec, audience: Audience) -> Result<Value, ApiError> {

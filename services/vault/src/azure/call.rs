@@ -2,15 +2,18 @@
 
 use std::{future::Future, sync::Arc};
 
-use azure_core::http::{ClientMethodOptions, Context, headers::Headers, request::options::ClientRequestId};
-use azure_core::http::{Response, response::ResponseBody};
+use azure_core::http::{
+    ClientMethodOptions, Context, Response,
+    headers::{HeaderName, Headers},
+    request::options::ClientRequestId,
+};
 use domain::timing::CALL_MAY_TAKE;
 use proto_msgs::{CorrelationId, Timestamp, vault::Side};
 use serde::de::DeserializeOwned;
 use time::{OffsetDateTime, format_description::well_known::Rfc2822};
 
-use super::{failure, transport::Sent};
-use crate::{Answer, Operation, VaultError, WriteGate};
+use super::{body::Body, failure, transport::Sent};
+use crate::{Answer, Operation, SecretValue, VaultError, WriteGate};
 
 /// What a call is about: where, what, under which id, and behind which gate.
 pub(super) struct Call {
@@ -51,7 +54,7 @@ impl Call {
         self.sent.get()
     }
 
-    /// Makes the call and reads its answer as JSON.
+    /// Makes the call and reads its answer as JSON. `T` holds no value.
     pub(super) async fn make<T, M, F>(
         &self,
         request: impl Future<Output = azure_core::Result<Response<M, F>>>,
@@ -59,20 +62,44 @@ impl Call {
     where
         T: DeserializeOwned,
     {
+        let answer = self.send(request).await?;
+        let value = self.read(&answer)?;
+        Ok(answer.map(|_| value))
+    }
+
+    /// Makes the call and reads its answer with the value in it.
+    pub(super) async fn make_with_value<T, M, F>(
+        &self,
+        request: impl Future<Output = azure_core::Result<Response<M, F>>>,
+    ) -> Result<Answer<(T, SecretValue)>, VaultError>
+    where
+        T: DeserializeOwned,
+    {
+        let answer = self.send(request).await?;
+        let rest = self.read(&answer)?;
+        let value = answer.value.value().ok_or_else(|| failure::unreadable(self, answer.request_id.clone()))?;
+        Ok(answer.map(|_| (rest, value)))
+    }
+
+    async fn send<M, F>(
+        &self,
+        request: impl Future<Output = azure_core::Result<Response<M, F>>>,
+    ) -> Result<Answer<Body>, VaultError> {
         let response = match tokio::time::timeout(CALL_MAY_TAKE, request).await {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => return Err(failure::of(self, &error)),
             Err(_) => return Err(failure::deadline(self)),
         };
         let (date, request_id) = read_headers(response.headers());
-        let body: ResponseBody = response.into_body();
-        let value = serde_json::from_slice(body.as_ref()).map_err(|_| failure::unreadable(self, request_id.clone()))?;
-        Ok(Answer { value, date, request_id })
+        Ok(Answer { value: Body::new(response.into_body().into()), date, request_id })
+    }
+
+    fn read<T: DeserializeOwned>(&self, answer: &Answer<Body>) -> Result<T, VaultError> {
+        serde_json::from_slice(answer.value.bytes()).map_err(|_| failure::unreadable(self, answer.request_id.clone()))
     }
 }
 
 fn read_headers(headers: &Headers) -> (Timestamp, Option<String>) {
-    use azure_core::http::headers::HeaderName;
     let date = headers
         .get_optional_str(&HeaderName::from_static("date"))
         .and_then(|text| OffsetDateTime::parse(text, &Rfc2822).ok())
@@ -80,10 +107,4 @@ fn read_headers(headers: &Headers) -> (Timestamp, Option<String>) {
         // Without a date the same-second rule cannot be kept: as if read at the beginning of time, so it is read again.
         .unwrap_or_default();
     (date, headers.get_optional_str(&HeaderName::from_static("x-ms-request-id")).map(str::to_owned))
-}
-
-impl<T> Answer<T> {
-    pub(super) fn map<U>(self, convert: impl FnOnce(T) -> U) -> Answer<U> {
-        Answer { value: convert(self.value), date: self.date, request_id: self.request_id }
-    }
 }

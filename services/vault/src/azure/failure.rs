@@ -9,7 +9,7 @@ use azure_core::{
 };
 use serde::Deserialize;
 
-use super::{call::Call, transport::GateClosed};
+use super::{call::Call, tokens::NoToken, transport::GateClosed};
 use crate::{Operation, VaultError, VaultErrorKind};
 
 /// Longest message that is kept of an answer: enough to read, too little for a page of HTML.
@@ -34,6 +34,17 @@ pub(super) fn deadline(call: &Call) -> VaultError {
     transient(call, "no answer within the deadline", call.was_sent())
 }
 
+/// What was to be sent cannot be: nothing was.
+pub(super) fn unsendable(call: &Call, message: &str) -> VaultError {
+    new(call, VaultErrorKind::Rejected, message.to_owned())
+}
+
+/// The answer says so by what it leaves out.
+pub(super) fn not_found(call: &Call, request_id: Option<String>) -> VaultError {
+    let message = "there is no such item".to_owned();
+    VaultError { azure_request_id: request_id, ..new(call, VaultErrorKind::NotFound, message) }
+}
+
 pub(super) fn unreadable(call: &Call, request_id: Option<String>) -> VaultError {
     VaultError {
         azure_request_id: request_id,
@@ -49,8 +60,16 @@ pub(super) fn of(call: &Call, error: &azure_core::Error) -> VaultError {
             Some(raw) => from_response(call, *status, raw),
             None => from_status(call, *status),
         },
-        ErrorKind::Credential => new(call, VaultErrorKind::Unauthenticated, one_line(&error.to_string())),
-        _ if has_source::<GateClosed>(error) => new(call, VaultErrorKind::GateClosed, GateClosed.to_string()),
+        ErrorKind::Credential => match source::<NoToken>(error) {
+            // Whoever gives tokens out may be back soon; the vault was not asked.
+            Some(NoToken { is_transient: true, .. }) => transient(call, &one_line(&error.to_string()), false),
+            Some(NoToken { is_transient: false, .. }) | None => {
+                new(call, VaultErrorKind::Unauthenticated, one_line(&error.to_string()))
+            }
+        },
+        // No connection: nothing was sent.
+        ErrorKind::Connection => transient(call, &one_line(&chain(error)), false),
+        _ if source::<GateClosed>(error).is_some() => new(call, VaultErrorKind::GateClosed, GateClosed.to_string()),
         _ => transient(call, &one_line(&chain(error)), call.was_sent()),
     }
 }
@@ -116,7 +135,7 @@ fn kind_of_code(code: &str) -> Option<VaultErrorKind> {
         "ForbiddenByFirewall" | "ForbiddenByConnection" => VaultErrorKind::NetworkDenied,
         "ForbiddenByPolicy" | "RequestDisallowedByPolicy" => VaultErrorKind::PolicyDenied,
         "SecretDisabled" => VaultErrorKind::Disabled,
-        "SecretManagedByKeyVault" => VaultErrorKind::ManagedByCertificate,
+        "SecretManagedByKeyVault" | "KeyManagedByKeyVault" => VaultErrorKind::ManagedByCertificate,
         "ObjectIsDeletedButRecoverable" => VaultErrorKind::SoftDeleted,
         "ObjectIsBeingDeleted" | "ObjectIsBeingRecovered" => VaultErrorKind::BeingDeleted,
         "Throttled" => VaultErrorKind::Throttled,
@@ -157,15 +176,15 @@ fn new(call: &Call, kind: VaultErrorKind, message: String) -> VaultError {
     }
 }
 
-fn has_source<E: std::error::Error + 'static>(error: &azure_core::Error) -> bool {
+fn source<E: std::error::Error + 'static>(error: &azure_core::Error) -> Option<&E> {
     let mut source = error.source();
     while let Some(current) = source {
-        if current.is::<E>() {
-            return true;
+        if let Some(found) = current.downcast_ref() {
+            return Some(found);
         }
         source = current.source();
     }
-    false
+    None
 }
 
 fn chain(error: &azure_core::Error) -> String {

@@ -1,29 +1,28 @@
 //! Reads and writes of single items.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use async_trait::async_trait;
 use azure_core::http::RequestContent;
 use azure_security_keyvault_certificates::models::{
     CertificateAttributes, CertificateClientGetCertificateOptions, CertificateClientImportCertificateOptions,
-    CertificateClientUpdateCertificatePropertiesOptions, CertificatePolicy as AzurePolicy, CurveName,
-    ImportCertificateParameters, IssuerParameters, KeyProperties, KeyType, SecretProperties,
-    UpdateCertificatePropertiesParameters,
+    CertificateClientUpdateCertificatePropertiesOptions, CertificatePolicy as AzurePolicy, CurveName, IssuerParameters,
+    KeyProperties, KeyType, SecretProperties, UpdateCertificatePropertiesParameters,
 };
 use azure_security_keyvault_keys::models::{
     KeyAttributes, KeyClientBackupKeyOptions, KeyClientGetKeyOptions, KeyClientRestoreKeyOptions,
-    KeyClientUpdateKeyPropertiesOptions, RestoreKeyParameters, UpdateKeyPropertiesParameters,
+    KeyClientUpdateKeyPropertiesOptions, UpdateKeyPropertiesParameters,
 };
 use azure_security_keyvault_secrets::models::{
     SecretAttributes, SecretClientGetSecretOptions, SecretClientSetSecretOptions,
-    SecretClientUpdateSecretPropertiesOptions, SetSecretParameters, UpdateSecretPropertiesParameters,
+    SecretClientUpdateSecretPropertiesOptions, UpdateSecretPropertiesParameters,
 };
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use proto_msgs::{
     CorrelationId, ItemName, ItemType, Timestamp, VersionId,
-    vault::{Attributes, SideState},
+    vault::{Attributes, DeletedMeta, SideState},
     worker::{InventoryPage, Listing},
 };
+use serde::{Serialize, de::IgnoredAny};
 use time::OffsetDateTime;
 
 use super::{
@@ -38,6 +37,31 @@ use crate::{
 };
 
 const PKCS12: &str = "application/x-pkcs12";
+
+/// The bodies that carry a value are ours, not the SDK's: those own a copy of it.
+#[derive(Serialize)]
+struct SetSecret<'a> {
+    value: &'a str,
+    #[serde(rename = "contentType", skip_serializing_if = "Option::is_none")]
+    content_type: Option<&'a str>,
+    attributes: SecretAttributes,
+    tags: &'a BTreeMap<String, String>,
+}
+
+#[derive(Serialize)]
+struct ImportCertificate<'a> {
+    value: &'a str,
+    policy: AzurePolicy,
+    attributes: CertificateAttributes,
+    #[serde(rename = "preserveCertOrder")]
+    preserve_order: bool,
+    tags: &'a BTreeMap<String, String>,
+}
+
+#[derive(Serialize)]
+struct RestoreKey<'a> {
+    value: &'a str,
+}
 
 #[async_trait]
 impl Vault for AzureVault {
@@ -60,6 +84,30 @@ impl Vault for AzureVault {
         self.list_versions(kind, name, correlation).await
     }
 
+    async fn read_meta(
+        &self,
+        kind: ItemType,
+        name: &ItemName,
+        correlation: CorrelationId,
+    ) -> Result<Answer<SideState>, VaultError> {
+        let call = self.call(Operation::ReadMeta, correlation, None);
+        let bundle = match kind {
+            ItemType::Secrets => return self.secret_meta(name, correlation).await,
+            ItemType::Certificates => self.get_certificate(&call, name).await,
+            ItemType::Keys => self.get_key(&call, name).await,
+        };
+        Ok(bundle?.map(|bundle| bundle.state()))
+    }
+
+    async fn read_deleted(
+        &self,
+        kind: ItemType,
+        name: &ItemName,
+        correlation: CorrelationId,
+    ) -> Result<Answer<DeletedMeta>, VaultError> {
+        self.get_deleted(kind, name, correlation).await
+    }
+
     async fn read_secret(
         &self,
         name: &ItemName,
@@ -67,9 +115,11 @@ impl Vault for AzureVault {
         correlation: CorrelationId,
     ) -> Result<Answer<Secret>, VaultError> {
         let call = self.call(Operation::ReadSecret, correlation, None);
-        let mut bundle = self.get_secret(&call, name, version).await?;
-        let value = take_value(&call, &mut bundle)?;
-        Ok(bundle.map(|bundle| Secret { state: bundle.state(), value, managed: bundle.managed.unwrap_or(false) }))
+        Ok(self.get_secret(&call, name, version).await?.map(|(bundle, value)| Secret {
+            state: bundle.state(),
+            value,
+            managed: bundle.managed.unwrap_or(false),
+        }))
     }
 
     async fn write_secret(
@@ -82,14 +132,14 @@ impl Vault for AzureVault {
     ) -> Result<Answer<SideState>, VaultError> {
         self.warm(ItemType::Secrets, correlation).await?;
         let call = self.call(Operation::WriteSecret, correlation, Some(gate));
-        let parameters = SetSecretParameters {
-            value: Some(text(&call, value)?.to_owned()),
-            content_type: attributes.content_type.clone(),
-            secret_attributes: Some(secret_attributes(attributes)),
-            tags: Some(tags(attributes)),
+        let body = SetSecret {
+            value: text(&call, value)?,
+            content_type: attributes.content_type.as_deref(),
+            attributes: secret_attributes(attributes),
+            tags: &attributes.tags,
         };
         let options = SecretClientSetSecretOptions { method_options: call.options() };
-        let content = content(&call, parameters)?;
+        let content = valued(&call, &body)?;
         Ok(call
             .make::<Bundle, _, _>(self.secrets.set_secret(name.as_str(), content, Some(options)))
             .await?
@@ -102,8 +152,7 @@ impl Vault for AzureVault {
         correlation: CorrelationId,
     ) -> Result<Answer<Certificate>, VaultError> {
         let call = self.call(Operation::ReadCertificate, correlation, None);
-        let options = CertificateClientGetCertificateOptions { method_options: call.options(), ..Default::default() };
-        let bundle: Answer<Bundle> = call.make(self.certificates.get_certificate(name.as_str(), Some(options))).await?;
+        let bundle = self.get_certificate(&call, name).await?;
         Ok(bundle.map(|bundle| Certificate { state: bundle.state(), policy: policy(bundle.policy.as_ref()) }))
     }
 
@@ -114,10 +163,8 @@ impl Vault for AzureVault {
         correlation: CorrelationId,
     ) -> Result<Answer<CertificateMaterial>, VaultError> {
         let call = self.call(Operation::ExportCertificate, correlation, None);
-        let mut bundle = self.get_secret(&call, name, version).await?;
-        let value = take_value(&call, &mut bundle)?;
-        Ok(bundle.map(|bundle| CertificateMaterial {
-            content_type: bundle.content_type.clone().unwrap_or_else(|| PKCS12.to_owned()),
+        Ok(self.get_secret(&call, name, version).await?.map(|(bundle, value)| CertificateMaterial {
+            content_type: bundle.content_type.unwrap_or_else(|| PKCS12.to_owned()),
             value,
         }))
     }
@@ -131,24 +178,22 @@ impl Vault for AzureVault {
     ) -> Result<Answer<SideState>, VaultError> {
         self.warm(ItemType::Certificates, correlation).await?;
         let call = self.call(Operation::ImportCertificate, correlation, Some(gate));
-        let parameters = ImportCertificateParameters {
-            base64_encoded_certificate: Some(text(&call, &import.material.value)?.to_owned()),
-            certificate_attributes: Some(certificate_attributes(&import.attributes)),
-            certificate_policy: Some(azure_policy(import)),
-            preserve_cert_order: Some(true),
-            tags: Some(tags(&import.attributes)),
-            ..Default::default()
+        let body = ImportCertificate {
+            value: text(&call, &import.material.value)?,
+            policy: azure_policy(import),
+            attributes: certificate_attributes(&import.attributes),
+            preserve_order: true,
+            tags: &import.attributes.tags,
         };
         let options = CertificateClientImportCertificateOptions { method_options: call.options() };
-        let content = content(&call, parameters)?;
+        let content = valued(&call, &body)?;
         let request = self.certificates.import_certificate(name.as_str(), content, Some(options));
         Ok(call.make::<Bundle, _, _>(request).await?.map(|bundle| bundle.state()))
     }
 
     async fn read_key(&self, name: &ItemName, correlation: CorrelationId) -> Result<Answer<Key>, VaultError> {
         let call = self.call(Operation::ReadKey, correlation, None);
-        let options = KeyClientGetKeyOptions { method_options: call.options(), ..Default::default() };
-        let bundle: Answer<Bundle> = call.make(self.keys.get_key(name.as_str(), Some(options))).await?;
+        let bundle = self.get_key(&call, name).await?;
         Ok(bundle.map(|bundle| Key {
             state: bundle.state(),
             key_type: bundle.key.as_ref().and_then(|key| key.kty.clone()),
@@ -159,9 +204,8 @@ impl Vault for AzureVault {
     async fn backup_key(&self, name: &ItemName, correlation: CorrelationId) -> Result<Answer<SecretValue>, VaultError> {
         let call = self.call(Operation::BackupKey, correlation, None);
         let options = KeyClientBackupKeyOptions { method_options: call.options() };
-        let mut bundle: Answer<Bundle> = call.make(self.keys.backup_key(name.as_str(), Some(options))).await?;
-        let blob = take_value(&call, &mut bundle)?;
-        Ok(bundle.map(|_| blob))
+        let backup = self.keys.backup_key(name.as_str(), Some(options));
+        Ok(call.make_with_value::<IgnoredAny, _, _>(backup).await?.map(|(_, blob)| blob))
     }
 
     async fn restore_key(
@@ -172,12 +216,8 @@ impl Vault for AzureVault {
     ) -> Result<Answer<SideState>, VaultError> {
         self.warm(ItemType::Keys, correlation).await?;
         let call = self.call(Operation::RestoreKey, correlation, Some(gate));
-        let blob = URL_SAFE_NO_PAD
-            .decode(text(&call, backup)?.trim_end_matches('='))
-            .map_err(|_| failure::unreadable(&call, None))?;
-        let parameters = RestoreKeyParameters { key_backup: Some(blob) };
         let options = KeyClientRestoreKeyOptions { method_options: call.options() };
-        let content = content(&call, parameters)?;
+        let content = valued(&call, &RestoreKey { value: text(&call, backup)? })?;
         Ok(call.make::<Bundle, _, _>(self.keys.restore_key(content, Some(options))).await?.map(|bundle| bundle.state()))
     }
 
@@ -226,35 +266,51 @@ impl Vault for AzureVault {
         };
         Ok(bundle.map(|bundle| bundle.state()))
     }
+
+    async fn delete(
+        &self,
+        kind: ItemType,
+        name: &ItemName,
+        gate: &WriteGate,
+        correlation: CorrelationId,
+    ) -> Result<Answer<DeletedMeta>, VaultError> {
+        self.soft_delete(kind, name, gate, correlation).await
+    }
 }
 
 impl AzureVault {
+    async fn get_certificate(&self, call: &Call, name: &ItemName) -> Result<Answer<Bundle>, VaultError> {
+        let options = CertificateClientGetCertificateOptions { method_options: call.options(), ..Default::default() };
+        call.make(self.certificates.get_certificate(name.as_str(), Some(options))).await
+    }
+
+    async fn get_key(&self, call: &Call, name: &ItemName) -> Result<Answer<Bundle>, VaultError> {
+        let options = KeyClientGetKeyOptions { method_options: call.options(), ..Default::default() };
+        call.make(self.keys.get_key(name.as_str(), Some(options))).await
+    }
+
     async fn get_secret(
         &self,
         call: &Call,
         name: &ItemName,
         version: Option<&VersionId>,
-    ) -> Result<Answer<Bundle>, VaultError> {
+    ) -> Result<Answer<(Bundle, SecretValue)>, VaultError> {
         let options = SecretClientGetSecretOptions {
             method_options: call.options(),
             secret_version: version.map(|version| version.as_str().to_owned()),
             ..Default::default()
         };
-        call.make(self.secrets.get_secret(name.as_str(), Some(options))).await
+        call.make_with_value(self.secrets.get_secret(name.as_str(), Some(options))).await
     }
 }
 
-fn take_value(call: &Call, bundle: &mut Answer<Bundle>) -> Result<SecretValue, VaultError> {
-    bundle
-        .value
-        .value
-        .take()
-        .map(SecretValue::from_text)
-        .ok_or_else(|| failure::unreadable(call, bundle.request_id.clone()))
+/// A body with a value, in a buffer that is wiped.
+fn valued<T>(call: &Call, body: &impl Serialize) -> Result<RequestContent<T>, VaultError> {
+    super::body::content(body).map_err(|_| failure::unsendable(call, "the request cannot be written as JSON"))
 }
 
 fn text<'a>(call: &Call, value: &'a SecretValue) -> Result<&'a str, VaultError> {
-    value.expose_text().ok_or_else(|| failure::unreadable(call, None))
+    value.expose_text().ok_or_else(|| failure::unsendable(call, "the value is not UTF-8 text"))
 }
 
 fn content<T>(call: &Call, parameters: T) -> Result<RequestContent<T>, VaultError>

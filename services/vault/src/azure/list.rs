@@ -16,6 +16,7 @@ use azure_security_keyvault_secrets::models::{
 use futures::StreamExt;
 use proto_msgs::{
     CorrelationId, ItemName, ItemType, Timestamp,
+    vault::SideState,
     worker::{InventoryPage, Listing},
 };
 use url::Url;
@@ -26,7 +27,7 @@ use super::{
     failure,
     wire::{Bundle, Page},
 };
-use crate::{Answer, Operation, VaultError, VersionMeta};
+use crate::{Answer, Operation, VaultError, VaultErrorKind, VersionMeta};
 
 /// Most versions that are listed of one item: a hundred pages. Backups end at 500.
 const VERSIONS_MAX: usize = 2_500;
@@ -34,7 +35,7 @@ const VERSIONS_MAX: usize = 2_500;
 /// The next page of a pager, as an answer.
 macro_rules! next_page {
     ($call:expr, $pager:expr) => {{
-        let pager = $pager.map_err(|error| failure::of(&$call, &error))?;
+        let pager = $pager.map_err(|error| failure::of($call, &error))?;
         $call
             .make::<Page, _, _>(async move {
                 let mut pages = pager.into_pages();
@@ -59,11 +60,11 @@ impl AzureVault {
         let answer = match (kind, listing) {
             (ItemType::Secrets, Listing::Live) => {
                 let options = SecretClientListSecretPropertiesOptions { method_options, ..Default::default() };
-                next_page!(call, self.secrets.list_secret_properties(Some(options)))
+                next_page!(&call, self.secrets.list_secret_properties(Some(options)))
             }
             (ItemType::Secrets, Listing::Deleted) => {
                 let options = SecretClientListDeletedSecretPropertiesOptions { method_options, ..Default::default() };
-                next_page!(call, self.secrets.list_deleted_secret_properties(Some(options)))
+                next_page!(&call, self.secrets.list_deleted_secret_properties(Some(options)))
             }
             (ItemType::Certificates, Listing::Live) => {
                 let options = CertificateClientListCertificatePropertiesOptions {
@@ -71,7 +72,7 @@ impl AzureVault {
                     include_pending: Some(true),
                     ..Default::default()
                 };
-                next_page!(call, self.certificates.list_certificate_properties(Some(options)))
+                next_page!(&call, self.certificates.list_certificate_properties(Some(options)))
             }
             (ItemType::Certificates, Listing::Deleted) => {
                 let options = CertificateClientListDeletedCertificatePropertiesOptions {
@@ -79,15 +80,15 @@ impl AzureVault {
                     include_pending: Some(true),
                     ..Default::default()
                 };
-                next_page!(call, self.certificates.list_deleted_certificate_properties(Some(options)))
+                next_page!(&call, self.certificates.list_deleted_certificate_properties(Some(options)))
             }
             (ItemType::Keys, Listing::Live) => {
                 let options = KeyClientListKeyPropertiesOptions { method_options, ..Default::default() };
-                next_page!(call, self.keys.list_key_properties(Some(options)))
+                next_page!(&call, self.keys.list_key_properties(Some(options)))
             }
             (ItemType::Keys, Listing::Deleted) => {
                 let options = KeyClientListDeletedKeyPropertiesOptions { method_options, ..Default::default() };
-                next_page!(call, self.keys.list_deleted_key_properties(Some(options)))
+                next_page!(&call, self.keys.list_deleted_key_properties(Some(options)))
             }
         }?;
         self.is_warm(kind);
@@ -101,9 +102,40 @@ impl AzureVault {
         correlation: CorrelationId,
     ) -> Result<Answer<Vec<VersionMeta>>, VaultError> {
         let call = self.call(Operation::ListVersions, correlation, None);
+        let listed = match self.all_versions(&call, kind, name).await {
+            Ok(answer) => answer.map(|bundles| bundles.iter().filter_map(version).collect()),
+            // Said in two ways: by an empty listing, and by this.
+            Err(error) if error.kind == VaultErrorKind::NotFound => {
+                let date = Timestamp::default();
+                Answer { value: Vec::new(), date, request_id: error.azure_request_id }
+            }
+            Err(error) => return Err(error),
+        };
+        Ok(listed)
+    }
+
+    /// A secret's metadata, by its versions: a read of the secret itself would bring the value.
+    pub(super) async fn secret_meta(
+        &self,
+        name: &ItemName,
+        correlation: CorrelationId,
+    ) -> Result<Answer<SideState>, VaultError> {
+        let call = self.call(Operation::ReadMeta, correlation, None);
+        let answer = self.all_versions(&call, ItemType::Secrets, name).await?;
+        let newest = newest(&answer.value).ok_or_else(|| failure::not_found(&call, answer.request_id.clone()))?;
+        Ok(answer.map(|_| newest))
+    }
+
+    /// All versions of an item, oldest first.
+    async fn all_versions(
+        &self,
+        call: &Call,
+        kind: ItemType,
+        name: &ItemName,
+    ) -> Result<Answer<Vec<Bundle>>, VaultError> {
         let (mut versions, mut continuation) = (Vec::new(), None);
         loop {
-            let method_options = self.paging(&call, continuation)?;
+            let method_options = self.paging(call, continuation)?;
             let name = name.as_str();
             let answer = match kind {
                 ItemType::Secrets => {
@@ -123,9 +155,10 @@ impl AzureVault {
                     next_page!(call, self.keys.list_key_properties_versions(name, Some(options)))
                 }
             }?;
-            versions.extend(answer.value.value.iter().filter_map(version));
+            versions.extend(answer.value.value);
             continuation = answer.value.next_link.filter(|link| !link.is_empty());
             if continuation.is_none() || versions.len() >= VERSIONS_MAX {
+                versions.sort_by_key(|bundle| bundle.attributes.created);
                 return Ok(Answer { value: versions, date: answer.date, request_id: answer.request_id });
             }
         }
@@ -141,6 +174,7 @@ impl AzureVault {
         match Url::parse(link) {
             Ok(url) if url.scheme() == "https" && url.host_str() == Some(self.host.as_str()) => Ok(url),
             Ok(_) | Err(_) => Err(VaultError {
+                kind: VaultErrorKind::Unknown,
                 message: "the listing goes on at another host, which is not followed".to_owned(),
                 ..failure::unreadable(call, None)
             }),
@@ -172,4 +206,12 @@ fn version(bundle: &Bundle) -> Option<VersionMeta> {
         updated: bundle.attributes.updated.map(Timestamp::from_unix_seconds),
         enabled: bundle.attributes.enabled.unwrap_or(true),
     })
+}
+
+/// The newest version; unnamed if the second it was made in made another, because nothing tells those apart.
+fn newest(oldest_first: &[Bundle]) -> Option<SideState> {
+    let (newest, older) = oldest_first.split_last()?;
+    let is_alone = older.last().is_none_or(|other| other.attributes.created != newest.attributes.created);
+    let state = newest.state();
+    Some(SideState { version: state.version.filter(|_| is_alone), ..state })
 }

@@ -8,8 +8,8 @@ use proto_msgs::{
 };
 use url::Url;
 
-use super::{arm, call::Call, failure, regions, vaults::AzureVaults};
-use crate::VaultError;
+use super::{arm, call::Call, failure, vaults::AzureVaults};
+use crate::{VaultError, regions};
 
 pub(super) async fn resolve(
     vaults: &AzureVaults,

@@ -48,6 +48,8 @@ pub struct IdentitySettings {
     pub secret_file: Option<PathBuf>,
     /// Environment variable that holds the client secret.
     pub secret_env: Option<String>,
+    /// File that holds the client certificate and its private key (RSA), both in PEM.
+    pub certificate_file: Option<PathBuf>,
 }
 
 /// Where the identity comes from.
@@ -58,9 +60,29 @@ pub enum IdentityKind {
     #[default]
     Chain,
     WorkloadIdentity,
+    /// Of a virtual machine, or of an app service.
     ManagedIdentity,
     ClientSecret,
+    ClientCertificate,
+    /// Whoever is logged in with `az`.
     AzureCli,
+    /// Whoever is logged in with `azd`.
+    AzureDeveloperCli,
+}
+
+impl IdentityKind {
+    /// As the settings write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Chain => "chain",
+            Self::WorkloadIdentity => "workload_identity",
+            Self::ManagedIdentity => "managed_identity",
+            Self::ClientSecret => "client_secret",
+            Self::ClientCertificate => "client_certificate",
+            Self::AzureCli => "azure_cli",
+            Self::AzureDeveloperCli => "azure_developer_cli",
+        }
+    }
 }
 
 /// Settings that cannot be used. The text says what to change.

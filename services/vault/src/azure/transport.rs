@@ -7,6 +7,7 @@ use azure_core::{
     error::ErrorKind,
     http::{
         ClientOptions, Context, Method, Request, RetryOptions, Transport,
+        headers::AUTHORIZATION,
         policies::{Policy, PolicyResult},
     },
 };
@@ -24,6 +25,8 @@ const IDLE_CONNECTIONS: usize = 256;
 pub(super) struct Connection {
     pub transport: Transport,
     pub plain: reqwest::Client,
+    /// For the machine's own managed identity endpoint and nothing else: it speaks plain HTTP, past any proxy.
+    local: Transport,
 }
 
 impl Connection {
@@ -47,7 +50,10 @@ impl Connection {
             builder = builder.no_proxy().dns_resolver(Arc::new(LocalhostResolver));
         }
         let plain = builder.build().map_err(SettingsError::Client)?;
-        Ok(Self { transport: Transport::new(Arc::new(plain.clone())), plain })
+        let local = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
+        let local = local.build().map_err(SettingsError::Client)?;
+        let transport = |client| Transport::new(Arc::new(client));
+        Ok(Self { transport: transport(plain.clone()), plain, local: transport(local) })
     }
 
     pub(super) fn options(&self) -> ClientOptions {
@@ -57,6 +63,34 @@ impl Connection {
             retry: RetryOptions::none(),
             per_try_policies: vec![Arc::new(GatePolicy)],
             ..Default::default()
+        }
+    }
+
+    /// For the endpoint that gives out tokens.
+    pub(super) fn token_options(&self) -> ClientOptions {
+        ClientOptions { per_try_policies: vec![Arc::new(OutagePolicy)], ..self.options() }
+    }
+
+    /// For the endpoint that gives out tokens of a managed identity.
+    pub(super) fn local_options(&self) -> ClientOptions {
+        ClientOptions { transport: Some(self.local.clone()), ..self.token_options() }
+    }
+}
+
+/// Tells an endpoint that is not well from one that says no: the credentials look at an answer's words only.
+#[derive(Debug)]
+struct OutagePolicy;
+
+#[async_trait]
+impl Policy for OutagePolicy {
+    async fn send(&self, ctx: &Context, request: &mut Request, next: &[Arc<dyn Policy>]) -> PolicyResult {
+        let response = next[0].send(ctx, request, &next[1..]).await?;
+        match u16::from(response.status()) {
+            status @ (408 | 429 | 500..) => {
+                let host = request.url().host_str().unwrap_or_default().to_owned();
+                Err(azure_core::Error::with_message(ErrorKind::Io, format!("{host} answered with {status}")))
+            }
+            _ => Ok(response),
         }
     }
 }
@@ -70,7 +104,7 @@ struct GatePolicy;
 #[error("the time in which this attempt may write is over")]
 pub(super) struct GateClosed;
 
-/// In a call's context: set once its request has been handed to the network.
+/// In a call's context: set once its request has been handed to the network with a token.
 #[derive(Debug, Default)]
 pub(super) struct Sent(std::sync::atomic::AtomicBool);
 
@@ -87,7 +121,9 @@ impl Policy for GatePolicy {
         if writes && ctx.value::<WriteGate>().is_some_and(|gate| !gate.is_open()) {
             return Err(azure_core::Error::new(ErrorKind::Other, GateClosed));
         }
-        if let Some(sent) = ctx.value::<Arc<Sent>>() {
+        // The first request of a client is a probe without token and body, which nobody obeys.
+        let is_authorised = request.headers().get_optional_str(&AUTHORIZATION).is_some();
+        if let Some(sent) = ctx.value::<Arc<Sent>>().filter(|_| is_authorised) {
             sent.0.store(true, std::sync::atomic::Ordering::Release);
         }
         next[0].send(ctx, request, &next[1..]).await

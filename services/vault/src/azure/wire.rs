@@ -17,7 +17,7 @@ pub(super) struct Page {
     pub next_link: Option<String>,
 }
 
-/// An item, listed or read.
+/// An item, listed or read, without its value: that is taken out of the body itself.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Bundle {
@@ -32,7 +32,6 @@ pub(super) struct Bundle {
     #[serde(default)]
     pub managed: Option<bool>,
     pub x5t: Option<String>,
-    pub value: Option<String>,
     pub key: Option<Jwk>,
     pub policy: Option<Policy>,
     pub deleted_date: Option<i64>,

@@ -62,7 +62,7 @@ const GEOGRAPHIES: [(&str, &[&str]); 42] = [
 ];
 
 /// The geography of a region, by its short name.
-pub(super) fn geography(region: &str) -> Option<&'static str> {
+pub(crate) fn geography(region: &str) -> Option<&'static str> {
     let region = region.to_ascii_lowercase();
     GEOGRAPHIES.iter().find(|(_, regions)| regions.contains(&region.as_str())).map(|(geography, _)| *geography)
 }
