@@ -46,7 +46,7 @@ pub enum Decision {
 }
 
 impl Decision {
-    fn block(code: ErrorCode, message: impl Into<String>) -> Self {
+    pub(crate) fn block(code: ErrorCode, message: impl Into<String>) -> Self {
         Self::Block { code, message: message.into() }
     }
 }
@@ -101,7 +101,7 @@ pub fn thorough_write(kind: ItemType, source: &SideState, look: &Look, baseline:
         Look::NameTaken => name_taken(kind),
         Look::Unreadable => later_write(kind, source, baseline),
         // Its content is the one that was left there, as long as its version is.
-        Look::Disabled { state } if state.version == baseline.target.version => {
+        Look::Disabled { state } if is_as_left(state, baseline) => {
             if is_new_version(kind, source, &baseline.source) {
                 return new_version(kind);
             }
@@ -134,14 +134,27 @@ pub enum Resolved {
 pub fn resolve(look: &Look, baseline: Option<&Baseline>, matches_attempt: bool) -> Resolved {
     match look {
         Look::Absent => Resolved::NotWritten,
-        Look::Present { .. } if matches_attempt => Resolved::Written,
-        Look::Present { state, .. } | Look::Disabled { state }
-            if baseline.is_some_and(|b| b.target.version.is_some() && b.target.version == state.version) =>
-        {
+        // The version is the one that was left there, however much its content looks like what was to be written.
+        Look::Present { state, .. } | Look::Disabled { state } if baseline.is_some_and(|b| is_as_left(state, b)) => {
             Resolved::NotWritten
         }
+        Look::Present { .. } if matches_attempt => Resolved::Written,
         Look::Present { .. } | Look::Disabled { .. } | Look::Unreadable | Look::NameTaken => Resolved::Foreign,
     }
+}
+
+/// Whether a write over what was seen replaces content that Keyferry did not leave there.
+pub fn replaces_foreign(look: Option<&Look>, baseline: Option<&Baseline>) -> bool {
+    match look {
+        None | Some(Look::Absent) => false,
+        Some(Look::Present { state, .. } | Look::Disabled { state }) => !baseline.is_some_and(|b| is_as_left(state, b)),
+        Some(Look::Unreadable | Look::NameTaken) => baseline.is_none(),
+    }
+}
+
+/// Whether the target's version is the one that the last success left.
+pub(crate) fn is_as_left(target: &SideState, baseline: &Baseline) -> bool {
+    target.version.is_some() && target.version == baseline.target.version
 }
 
 /// Which of the source's versions an unresolved attempt may have been about to write.
@@ -191,7 +204,7 @@ fn key_exists(message: &str) -> Decision {
     Decision::block(ErrorCode::TargetKeyExists, message)
 }
 
-fn name_taken(kind: ItemType) -> Decision {
+pub(crate) fn name_taken(kind: ItemType) -> Decision {
     let message = match kind {
         ItemType::Certificates => {
             "a plain secret or key of that name exists at the target, where the certificate needs both"
@@ -293,6 +306,31 @@ mod tests {
         assert_eq!(resolve(&present(true), Some(&before), true), Resolved::Written);
         assert_eq!(resolve(&present(false), Some(&before), false), Resolved::Foreign);
         assert_eq!(resolve(&present(false), None, false), Resolved::Foreign);
+    }
+
+    #[test]
+    fn a_target_as_it_was_left_was_not_written_however_equal_it_is() {
+        let before = baseline(side("s1", 1), 10);
+        let as_left = Look::Present { state: before.target.clone(), same_content: true };
+        assert_eq!(resolve(&as_left, Some(&before), true), Resolved::NotWritten);
+    }
+
+    #[test]
+    fn a_write_is_over_something_foreign_unless_nothing_is_there_or_it_is_as_it_was_left() {
+        let before = baseline(side("s1", 1), 10);
+        let as_left = Look::Present { state: before.target.clone(), same_content: false };
+        for (look, known, expected) in [
+            (None, None, false),
+            (Some(Look::Absent), None, false),
+            (Some(present(false)), None, true),
+            (Some(present(true)), Some(&before), true),
+            (Some(as_left.clone()), Some(&before), false),
+            (Some(as_left), None, true),
+            (Some(Look::Unreadable), None, true),
+            (Some(Look::Unreadable), Some(&before), false),
+        ] {
+            assert_eq!(replaces_foreign(look.as_ref(), known), expected, "{look:?}");
+        }
     }
 
     #[test]

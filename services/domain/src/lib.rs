@@ -16,6 +16,7 @@ pub mod pacing;
 pub mod placement;
 pub mod plan;
 pub mod rule;
+pub mod switched_off;
 pub mod timing;
 
 #[cfg(test)]

@@ -66,6 +66,12 @@ pub fn doubted(mut record: Record, late: UnresolvedAttempt) -> Record {
     Record { thorough: true, ..record }
 }
 
+/// As it is, with the late attempts that others noted on it while this state was being made: whoever made it knew
+/// nothing of them.
+pub fn with_notes(record: Record, noted: &Record) -> Record {
+    Record { late: noted.late.clone(), thorough: true, ..record }
+}
+
 /// Whether a record that looks settled has to be compared once more.
 pub fn is_doubtful(record: &Record) -> bool {
     let is_in_use = matches!(record.status, Status::Active | Status::Drifted);
@@ -302,6 +308,15 @@ mod tests {
         assert_eq!((doubted.status, doubted.late.clone()), (Status::Active, vec![own(7)]));
         let again = intent(doubted, own(8), None, REVISION);
         assert_eq!(settled(again, own(8)).late, Vec::new());
+    }
+
+    #[test]
+    fn an_outcome_does_not_take_away_what_was_noted_meanwhile() {
+        let noted = doubted(syncing(1), own(7));
+        let active = succeeded(syncing(1), baseline(side("s1", 1), 10), report(OutcomeKind::Written));
+        let next = with_notes(active, &noted);
+        assert_eq!((next.status, next.late.clone()), (Status::Active, vec![own(7)]));
+        assert!(is_doubtful(&next));
     }
 
     #[test]

@@ -13,6 +13,8 @@ pub const ATTEMPT_MAY_BE_REPEATED_AFTER: Duration =
     Duration::from_secs(WRITE_MAY_BEGIN_WITHIN.as_secs() + CALL_MAY_TAKE.as_secs() + ATTEMPT_MARGIN.as_secs());
 /// A dispatched record whose outcome was not heard of by then is read from the log's leader: events may be lost.
 pub const OUTCOME_TIMER: Duration = Duration::from_secs(ATTEMPT_MAY_BE_REPEATED_AFTER.as_secs() + 5);
+/// No write begins this long after a stop, nor after NATS was last heard.
+pub const STOPS_WITHIN: Duration = Duration::from_secs(5);
 
 /// Every member says that it lives this often.
 pub const HEARTBEAT_EVERY: Duration = Duration::from_secs(1);
