@@ -40,8 +40,10 @@ impl Actor for RecordActor {
         self.passivate_when_idle(context);
     }
 
-    fn stopped(&mut self, _: &mut Self::Context) {
-        self.directory.actors.remove(&self.record);
+    fn stopped(&mut self, context: &mut Self::Context) {
+        let own = context.address();
+        // A command that came while this one was stopping may have started another in its place.
+        self.directory.actors.remove_if(&self.record, |_, entered| *entered == own);
     }
 }
 
@@ -70,10 +72,10 @@ impl Handler<Sync> for RecordActor {
         let command = &message.command;
         // Again here: a newer owner may have spoken while this command lay in the mailbox.
         let allowed = self.directory.fences.admit(&self.record.config, command.epoch, command.revision);
-        let parts = self.parts.clone();
+        let (parts, directory) = (self.parts.clone(), self.directory.clone());
         let work = async move {
             allowed?;
-            attempt::run(&parts, *message.command, message.correlation).await
+            attempt::run(&parts, &directory.fences, *message.command, message.correlation).await
         };
         AtomicResponse::new(Box::pin(work.into_actor(self)))
     }
@@ -82,7 +84,7 @@ impl Handler<Sync> for RecordActor {
 /// The live record actors of a worker.
 pub(crate) struct Directory {
     actors: DashMap<RecordId, Addr<RecordActor>>,
-    fences: Fences,
+    fences: Arc<Fences>,
     in_flight: AtomicU32,
     room: u32,
 }
@@ -97,8 +99,8 @@ impl Drop for Place {
 }
 
 impl Directory {
-    pub(crate) fn new(room: u32) -> Arc<Self> {
-        Arc::new(Self { actors: DashMap::new(), fences: Fences::default(), in_flight: AtomicU32::new(0), room })
+    pub(crate) fn new(room: u32, fences: Arc<Fences>) -> Arc<Self> {
+        Arc::new(Self { actors: DashMap::new(), fences, in_flight: AtomicU32::new(0), room })
     }
 
     pub(crate) fn in_flight(&self) -> u32 {

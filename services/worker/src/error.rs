@@ -8,6 +8,8 @@ use proto_msgs::{Epoch, RequestCode, Revision};
 pub enum WorkerError {
     #[error("the bus cannot be used")]
     Bus(#[from] BusError),
+    #[error("the configs cannot be followed")]
+    Configs(#[from] LogError),
     #[error("a subscription ended")]
     SubscriptionEnded,
 }
@@ -22,7 +24,7 @@ pub enum RecordError {
     IntentRefused,
     #[error("the intent could not be appended")]
     Intent(#[source] LogError),
-    /// The coordinator was told.
+    /// Where this attempt may have written, the record was marked for comparison.
     #[error("the outcome was refused: somebody else went on with the record")]
     OutcomeRefused,
     #[error("the outcome could not be appended")]

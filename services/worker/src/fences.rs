@@ -1,32 +1,102 @@
-//! The newest epoch and revision of each config.
+//! What keeps a command out, and a write from beginning.
 //!
-//! One map for the whole worker, not one per actor, so that passivation forgets nothing.
+//! The newest epoch and revision of each config, from the commands that came in and from the configs' live feed; and
+//! whether NATS is heard. One map for the whole worker, not one per actor, so that passivation forgets nothing.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use broker::Entry;
 use dashmap::DashMap;
-use proto_msgs::{ConfigId, Epoch, Revision};
+use proto_msgs::{Config, ConfigId, Epoch, Revision};
+use runtime::BootTime;
 
-use crate::error::RecordError;
+use crate::{error::RecordError, pulse::Pulse};
 
-/// Refuses commands of earlier owners, and of earlier edits.
+/// Refuses commands of earlier owners and of earlier edits, and closes the gate of attempts that began before.
 #[derive(Debug, Default)]
-pub struct Fences(DashMap<ConfigId, (Epoch, Revision)>);
+pub(crate) struct Fences {
+    configs: DashMap<ConfigId, Newest>,
+    /// This worker's own heartbeats.
+    pub(crate) pulse: Pulse,
+    /// How often something may have been missed of the configs' feed.
+    gaps: AtomicU64,
+    /// The last of those after which every config was read.
+    read: AtomicU64,
+}
+
+/// What is known of a config.
+#[derive(Debug, Clone, Copy, Default)]
+struct Newest {
+    epoch: Epoch,
+    revision: Revision,
+    is_stopped: bool,
+}
+
+/// Whether a config lets nothing be written, whoever owns it: it is deleted.
+pub(crate) fn is_stopped(config: &Config) -> bool {
+    config.deleted
+}
 
 impl Fences {
     /// Lets a command in if nothing newer was seen, and remembers it. Both only ever rise: a new owner reads the
     /// config's newest revision when it takes over.
-    pub fn admit(&self, config: &ConfigId, epoch: Epoch, revision: Revision) -> Result<(), RecordError> {
-        let mut seen = self.0.entry(*config).or_insert((epoch, revision));
-        if epoch < seen.0 || revision < seen.1 {
-            return Err(RecordError::Stale { epoch: seen.0, revision: seen.1 });
+    pub(crate) fn admit(&self, config: &ConfigId, epoch: Epoch, revision: Revision) -> Result<(), RecordError> {
+        let mut newest = self.configs.entry(*config).or_default();
+        if epoch < newest.epoch || revision < newest.revision {
+            return Err(RecordError::Stale { epoch: newest.epoch, revision: newest.revision });
         }
-        *seen = (epoch, revision);
+        // Of a revision that was not heard of yet, its owner's command says that it is not stopped.
+        let is_stopped = newest.is_stopped && revision == newest.revision;
+        *newest = Newest { epoch, revision, is_stopped };
         Ok(())
+    }
+
+    /// Takes in what the feed says of a config.
+    pub(crate) fn hear(&self, entry: &Entry<Config>) {
+        let (config, revision) = (&entry.envelope.body, Revision(entry.sequence.0));
+        let mut newest = self.configs.entry(config.id).or_default();
+        if revision >= newest.revision {
+            *newest = Newest { epoch: newest.epoch, revision, is_stopped: is_stopped(config) };
+        }
+    }
+
+    /// Something of the feed may have been missed: nothing is written until every config was read. Gives a number for
+    /// [`Self::read_all`].
+    pub(crate) fn missed(&self) -> u64 {
+        self.gaps.fetch_add(1, Ordering::AcqRel) + 1
+    }
+
+    /// Takes every config in, as read after that gap.
+    pub(crate) fn read_all(&self, gap: u64, configs: &[Entry<Config>]) {
+        configs.iter().for_each(|entry| self.hear(entry));
+        self.read.fetch_max(gap, Ordering::AcqRel);
+    }
+
+    /// Whether nothing was missed after that gap, so that it is still worth reading every config.
+    pub(crate) fn is_newest_gap(&self, gap: u64) -> bool {
+        self.gaps.load(Ordering::Acquire) == gap
+    }
+
+    /// Whether an attempt of that revision may begin a write now.
+    pub(crate) fn may_write(&self, config: &ConfigId, revision: Revision, now: BootTime) -> bool {
+        let is_current = self.is_newest_gap(self.read.load(Ordering::Acquire));
+        let is_allowed = |newest: &Newest| revision >= newest.revision && !newest.is_stopped;
+        is_current && self.pulse.is_felt(now) && self.configs.get(config).is_none_or(|newest| is_allowed(&newest))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixtures::{config, entry};
+    use std::time::Duration;
+
+    fn felt() -> Fences {
+        let fences = Fences::default();
+        fences.pulse.sent(1, BootTime::default());
+        fences.pulse.heard(1);
+        fences
+    }
 
     #[test]
     fn older_epochs_and_revisions_are_refused_and_equal_ones_let_in() {
@@ -37,5 +107,39 @@ mod tests {
         assert!(fences.admit(&config, Epoch(8), Revision(2)).is_err());
         assert!(fences.admit(&config, Epoch(8), Revision(3)).is_ok());
         assert!(fences.admit(&ConfigId::from_random(2), Epoch(1), Revision(1)).is_ok());
+    }
+
+    #[test]
+    fn an_edit_or_a_delete_that_was_heard_of_lets_nothing_more_be_written() {
+        let (fences, config, now) = (felt(), config(), BootTime::default());
+        fences.admit(&config.id, Epoch(1), Revision(3)).unwrap();
+        assert!(fences.may_write(&config.id, Revision(3), now));
+        fences.hear(&entry(config.clone(), 4));
+        assert!(!fences.may_write(&config.id, Revision(3), now));
+        assert!(fences.may_write(&config.id, Revision(4), now));
+        assert!(fences.admit(&config.id, Epoch(1), Revision(3)).is_err());
+        fences.hear(&entry(Config { deleted: true, ..config.clone() }, 5));
+        assert!(!fences.may_write(&config.id, Revision(5), now));
+        fences.hear(&entry(config.clone(), 4));
+        assert!(!fences.may_write(&config.id, Revision(5), now));
+    }
+
+    #[test]
+    fn nothing_is_written_while_an_edit_may_have_been_missed() {
+        let (fences, config, now) = (felt(), config(), BootTime::default());
+        let first = fences.missed();
+        let second = fences.missed();
+        assert!(!fences.may_write(&config.id, Revision(3), now));
+        fences.read_all(first, &[]);
+        assert!(!fences.may_write(&config.id, Revision(3), now));
+        fences.read_all(second, &[entry(config.clone(), 3)]);
+        assert!(fences.may_write(&config.id, Revision(3), now));
+    }
+
+    #[test]
+    fn nothing_is_written_while_nats_is_not_heard() {
+        let (fences, config) = (felt(), config());
+        let late = BootTime::default().plus(Duration::from_secs(6));
+        assert!(!fences.may_write(&config.id, Revision(3), late));
     }
 }

@@ -1,17 +1,23 @@
 //! The worker: hosts record actors, and answers what only a process with an Azure identity can.
 //!
 //! Invariants: a value lives in the future that syncs one record and nowhere else; nothing is written to a vault without
-//! an intent in the log; nothing is kept between attempts but fences. Any number of workers run side by side and know
-//! nothing of each other. Deliberately absent: deciding what to sync, retries and pacing (the coordinator's), disk.
+//! an intent in the log, nor while NATS is not heard; nothing is kept between attempts but fences. Any number of workers
+//! run side by side and know nothing of each other. Deliberately absent: deciding what to sync, retries and pacing (the
+//! coordinator's), disk.
 
 mod actor;
 mod attempt;
 mod error;
+mod feeds;
 mod fences;
 mod metrics;
+mod pulse;
 mod queries;
 mod serve;
 mod settings;
+
+#[cfg(test)]
+mod fixtures;
 
 use std::sync::Arc;
 

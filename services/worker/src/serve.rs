@@ -1,91 +1,89 @@
-//! The worker's subscriptions: sync commands, queries, heartbeats, and the way out.
+//! The worker's loop: sync commands, queries, heartbeats, and the way out.
 
 use std::{sync::Arc, time::Duration};
 
-use broker::Incoming;
-use domain::timing::HEARTBEAT_EVERY;
-use futures::{StreamExt, stream::BoxStream};
+use broker::{Incoming, LiveEntry};
 use proto_msgs::{
-    Timestamp,
+    Config, Timestamp,
     subject::AnyWorker,
-    worker::{Heartbeat, InventoryAnswer, ResolveAnswer, Role, SyncAnswer, SyncRecord},
+    worker::{Heartbeat, Role, SyncAnswer, SyncRecord},
 };
 use runtime::Shutdown;
-use tokio::{sync::Semaphore, task::JoinSet, time::interval};
+use tokio::task::{JoinError, JoinSet};
 
 use crate::{
     WorkerParts, WorkerSettings,
     actor::{Directory, Place},
     error::WorkerError,
+    feeds::{Event, Feeds},
+    fences::Fences,
     metrics::Metrics,
-    queries,
+    queries::{self, Queries},
 };
 
-/// Queries answered at once: a listing page is 25 items, and a run asks for twelve listings in parallel.
-const QUERIES: usize = 64;
-/// Longest that attempts under way are waited for while draining: as long as one may take.
+/// Longest that what is under way is waited for while draining: as long as one attempt may take.
 const DRAIN_LIMIT: Duration = Duration::from_secs(30);
+/// Between two tries at reading every config.
+const READ_CONFIGS_EVERY: Duration = Duration::from_secs(1);
 
 /// A worker that serves.
 struct Server {
     parts: WorkerParts,
+    fences: Arc<Fences>,
     directory: Arc<Directory>,
-    queries: Arc<Semaphore>,
+    queries: Queries,
     tasks: JoinSet<()>,
     started: Timestamp,
     beat: u64,
     is_draining: bool,
 }
 
-/// What a worker listens to.
-struct Subscriptions {
-    sync: BoxStream<'static, Incoming>,
-    inventory: BoxStream<'static, Incoming>,
-    resolve: BoxStream<'static, Incoming>,
-}
-
 pub(crate) async fn run(settings: WorkerSettings, parts: WorkerParts, shutdown: Shutdown) -> Result<(), WorkerError> {
-    let mut subscriptions = subscribe(&parts).await?;
-    let started = parts.origin.now();
+    let mut feeds = Feeds::open(&parts).await?;
+    let fences = Arc::<Fences>::default();
     let mut server = Server {
-        directory: Directory::new(settings.attempts),
-        queries: Arc::new(Semaphore::new(QUERIES)),
+        directory: Directory::new(settings.attempts, fences.clone()),
+        queries: Queries::default(),
         tasks: JoinSet::new(),
         is_draining: false,
         beat: 0,
-        started,
+        started: parts.origin.now(),
+        fences,
         parts,
     };
+    server.read_configs();
     tracing::info!(worker_id = %server.parts.origin.member(), "worker serves");
-    let mut heartbeat = interval(HEARTBEAT_EVERY);
     loop {
-        tokio::select! {
+        // Only the waiting is cut short, never what is done about an event.
+        let event = tokio::select! {
             biased;
             () = shutdown.draining() => break,
-            _ = heartbeat.tick() => server.heartbeat().await,
-            Some(_) = server.tasks.join_next() => {}
-            incoming = subscriptions.sync.next() => server.sync(incoming.ok_or(WorkerError::SubscriptionEnded)?).await,
-            incoming = subscriptions.inventory.next() => server.inventory(incoming.ok_or(WorkerError::SubscriptionEnded)?).await,
-            incoming = subscriptions.resolve.next() => server.resolve(incoming.ok_or(WorkerError::SubscriptionEnded)?).await,
-        }
+            Some(ended) = server.tasks.join_next() => { notice(ended); continue }
+            event = feeds.next() => event?,
+        };
+        server.handle(event).await;
     }
-    server.drain(subscriptions, &shutdown).await;
-    Ok(())
+    server.drain(feeds, &shutdown).await
 }
 
-async fn subscribe(parts: &WorkerParts) -> Result<Subscriptions, WorkerError> {
-    let (bus, subjects) = (&parts.broker.bus, &parts.broker.subjects);
-    let group = subjects.any_worker_group();
-    let subscriptions = Subscriptions {
-        sync: bus.subscribe(&subjects.worker_sync(parts.origin.member()), None).await?,
-        inventory: bus.subscribe(&subjects.any_worker(AnyWorker::Inventory), Some(&group)).await?,
-        resolve: bus.subscribe(&subjects.any_worker(AnyWorker::Resolve), Some(&group)).await?,
-    };
-    bus.flush().await?;
-    Ok(subscriptions)
+/// A task that panicked has lost what it was doing; somebody's deadline finds out.
+fn notice(ended: Result<(), JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(error = &error as &dyn std::error::Error, "a task of the worker died");
+    }
 }
 
 impl Server {
+    async fn handle(&mut self, event: Event) {
+        match event {
+            Event::Beat => self.heartbeat().await,
+            Event::Heard(incoming) => self.heard(&incoming),
+            Event::Config(entry) => self.config(*entry),
+            Event::Sync(incoming) => self.sync(incoming).await,
+            Event::Query(what, incoming) => self.query(what, incoming),
+        }
+    }
+
     async fn sync(&mut self, incoming: Incoming) {
         let Some(command) = queries::question::<SyncRecord>(&incoming) else { return };
         let (answer, place) = self.admit(&command.body);
@@ -95,7 +93,7 @@ impl Server {
             self.tasks.spawn_local(async move {
                 let record = command.body.record.id.clone();
                 if let Err(error) = directory.sync(&parts, command.body, command.correlation_id).await {
-                    tracing::warn!(record_id = %record, correlation_id = %command.correlation_id, error = %error, "attempt has no outcome");
+                    tracing::warn!(record_id = %record, correlation_id = %command.correlation_id, error = &error as &dyn std::error::Error, "attempt has no outcome");
                 }
                 drop(place);
             });
@@ -119,36 +117,9 @@ impl Server {
         }
     }
 
-    async fn inventory(&mut self, incoming: Incoming) {
-        let parts = self.parts.clone();
-        match self.queries.clone().try_acquire_owned() {
-            Ok(place) => {
-                self.tasks.spawn_local(async move {
-                    queries::inventory(&parts, incoming).await;
-                    drop(place);
-                });
-            }
-            Err(_) => {
-                let answer: InventoryAnswer = Err(queries::busy());
-                queries::reply(&parts, &incoming, parts.origin.envelope(parts.origin.correlation_id(), answer)).await;
-            }
-        }
-    }
-
-    async fn resolve(&mut self, incoming: Incoming) {
-        let parts = self.parts.clone();
-        match self.queries.clone().try_acquire_owned() {
-            Ok(place) => {
-                self.tasks.spawn_local(async move {
-                    queries::resolve(&parts, incoming).await;
-                    drop(place);
-                });
-            }
-            Err(_) => {
-                let answer: ResolveAnswer = Err(queries::busy_resolving());
-                queries::reply(&parts, &incoming, parts.origin.envelope(parts.origin.correlation_id(), answer)).await;
-            }
-        }
+    fn query(&mut self, what: AnyWorker, incoming: Incoming) {
+        let answer = self.queries.answer(self.parts.clone(), what, incoming);
+        self.tasks.spawn_local(answer);
     }
 
     async fn heartbeat(&mut self) {
@@ -165,28 +136,67 @@ impl Server {
             in_flight: self.directory.in_flight(),
             draining: self.is_draining,
         };
+        self.fences.pulse.sent(self.beat, origin.boot());
         let subject = self.parts.broker.subjects.heartbeat(Role::Worker, origin.member());
         let envelope = origin.envelope(origin.correlation_id(), heartbeat);
         if let Err(error) = broker::tell(self.parts.broker.bus.as_ref(), &subject, &envelope).await {
-            tracing::debug!(error = %error, "heartbeat could not be sent");
+            tracing::debug!(error = &error as &dyn std::error::Error, "heartbeat could not be sent");
         }
     }
 
+    fn heard(&self, incoming: &Incoming) {
+        if let Some(heartbeat) = queries::question::<Heartbeat>(incoming) {
+            self.fences.pulse.heard(heartbeat.body.beat);
+        }
+    }
+
+    fn config(&mut self, entry: LiveEntry<Config>) {
+        match entry {
+            LiveEntry::Entry(entry) => self.fences.hear(&entry),
+            LiveEntry::Gap => self.read_configs(),
+        }
+    }
+
+    /// Reads every config; until that is done, nothing is written.
+    fn read_configs(&mut self) {
+        let (configs, fences, gap) = (self.parts.broker.configs(), self.fences.clone(), self.fences.missed());
+        self.tasks.spawn_local(async move {
+            while fences.is_newest_gap(gap) {
+                match configs.list().await {
+                    Ok(entries) => return fences.read_all(gap, &entries),
+                    Err(error) => {
+                        tracing::warn!(
+                            error = &error as &dyn std::error::Error,
+                            "configs could not be read: nothing is written until they are"
+                        );
+                        tokio::time::sleep(READ_CONFIGS_EVERY).await;
+                    }
+                }
+            }
+        });
+    }
+
     /// Takes no more, says so, finishes what is begun.
-    async fn drain(mut self, mut subscriptions: Subscriptions, shutdown: &Shutdown) {
+    async fn drain(mut self, mut feeds: Feeds, shutdown: &Shutdown) -> Result<(), WorkerError> {
         self.is_draining = true;
         self.heartbeat().await;
+        for (what, incoming) in feeds.leave_queries() {
+            self.query(what, incoming);
+        }
         let give_up = tokio::time::sleep(DRAIN_LIMIT);
         tokio::pin!(give_up);
-        while self.directory.in_flight() > 0 {
-            tokio::select! {
+        while self.directory.in_flight() > 0 || self.queries.are_open() {
+            let event = tokio::select! {
                 biased;
                 () = shutdown.stopped() => break,
                 () = &mut give_up => break,
-                Some(_) = self.tasks.join_next() => {}
-                Some(incoming) = subscriptions.sync.next() => self.sync(incoming).await,
-            }
+                Some(ended) = self.tasks.join_next() => { notice(ended); continue }
+                // Heartbeats go on: without them, what is under way would not be allowed to write any more.
+                event = feeds.next() => event?,
+            };
+            self.handle(event).await;
         }
         tracing::info!(worker_id = %self.parts.origin.member(), left = self.directory.in_flight(), "worker leaves");
+        Ok(())
     }
 }

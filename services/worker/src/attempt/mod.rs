@@ -1,10 +1,15 @@
 //! One attempt: intent, reads, decision, write, outcome.
 //!
 //! The order is the protocol. A refused intent touches nothing. A write may begin until ten seconds after the intent
-//! was published, asked of a gate directly before the request leaves. An older intent without outcome is settled by
-//! reading the target before anything is written. An outcome that is refused is reported, never dropped.
+//! was published, while NATS is heard and the config is as it was, asked of a gate directly before the request leaves.
+//! An older intent without outcome is settled by reading the target before anything is written. What is not
+//! Keyferry's is overwritten only after the log's leader confirmed it. An outcome that is refused leaves a note on the
+//! record.
 
+mod append;
 mod certificates;
+mod confirm;
+mod doubt;
 mod keys;
 mod outcome;
 mod secrets;
@@ -12,21 +17,24 @@ mod steps;
 mod unresolved;
 mod work;
 
+use std::sync::Arc;
+
 use domain::{lifecycle, timing::WRITE_MAY_BEGIN_WITHIN};
-use proto_msgs::{CorrelationId, Envelope, ItemType, MessageId, record::UnresolvedAttempt, worker::SyncRecord};
+use proto_msgs::{CorrelationId, Envelope, ItemType, record::UnresolvedAttempt, vault::CallCounts, worker::SyncRecord};
 use vault::WriteGate;
 
-use crate::{WorkerParts, error::RecordError, metrics::Metrics};
+use crate::{WorkerParts, error::RecordError, fences::Fences, metrics::Metrics};
 use work::Work;
 
 /// Makes one attempt. `Ok`: its outcome is in the log, whichever it is.
 pub(crate) async fn run(
     parts: &WorkerParts,
+    fences: &Arc<Fences>,
     command: SyncRecord,
     correlation: CorrelationId,
 ) -> Result<(), RecordError> {
     let operation = parts.origin.message_id();
-    let (started, gate) = (parts.origin.now(), gate(parts));
+    let (started, gate) = (parts.origin.now(), gate(parts, fences, &command));
     let own = UnresolvedAttempt {
         operation,
         worker: parts.origin.member().clone(),
@@ -46,23 +54,38 @@ pub(crate) async fn run(
         }
         Err(error) => return Err(RecordError::Intent(error)),
     };
-    let mut work = Work::new(parts, command, correlation, own, record, sequence, gate);
+    let mut work = Work {
+        parts,
+        command,
+        correlation,
+        own,
+        record,
+        sequence,
+        message: operation,
+        noted: None,
+        gate,
+        calls: CallCounts::default(),
+        request_id: None,
+        source: None,
+        resolved: None,
+        has_written: false,
+    };
     let result = match work.kind() {
         ItemType::Secrets => secrets::sync(&mut work).await,
         ItemType::Certificates => certificates::sync(&mut work).await,
         ItemType::Keys => keys::sync(&mut work).await,
     };
-    outcome::append(work, result, operation).await
+    outcome::conclude(work, result).await
 }
 
-/// Open for ten seconds from now, which is just before the intent is published, while NATS can be reached.
-fn gate(parts: &WorkerParts) -> WriteGate {
-    let (origin, bus) = (parts.origin.clone(), parts.broker.bus.clone());
+/// Open for ten seconds from now, which is just before the intent is published, as long as NATS can be reached and
+/// nothing is known that stops the config or changed it.
+fn gate(parts: &WorkerParts, fences: &Arc<Fences>, command: &SyncRecord) -> WriteGate {
+    let (origin, bus, fences) = (parts.origin.clone(), parts.broker.bus.clone(), fences.clone());
+    let (config, revision) = (command.record.id.config, command.revision);
     let closes = origin.boot().plus(WRITE_MAY_BEGIN_WITHIN);
-    WriteGate::new(move || origin.boot() < closes && bus.is_connected())
-}
-
-/// The id of an attempt is its intent's.
-pub(super) fn is_own(unresolved: &UnresolvedAttempt, operation: MessageId) -> bool {
-    unresolved.operation == operation
+    WriteGate::new(move || {
+        let now = origin.boot();
+        now < closes && bus.is_connected() && fences.may_write(&config, revision, now)
+    })
 }

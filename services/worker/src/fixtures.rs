@@ -1,0 +1,63 @@
+//! What the tests of this crate build from.
+
+use std::collections::BTreeSet;
+
+use broker::Entry;
+use proto_msgs::{
+    Behaviour, Config, ConfigId, ConfigSpec, CorrelationId, Envelope, ItemType, MessageId, Rule, Sequence, Timestamp,
+    VaultRef,
+    config::{Change, DiscoveredVault, TargetType},
+    vault::VaultIdentity,
+};
+
+/// Seconds after a fixed point.
+pub(crate) fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_unix_seconds(1_800_000_000 + seconds)
+}
+
+pub(crate) fn vault(name: &str) -> VaultIdentity {
+    VaultIdentity {
+        name: name.to_owned(),
+        uri: format!("https://{name}.vault.azure.net"),
+        resource_id: None,
+        subscription: Some("00000000-0000-4000-8000-000000000001".to_owned()),
+        region: Some("westeurope".to_owned()),
+        geography: Some("Europe".to_owned()),
+        tenant: "5f0c1d4e-0000-4000-8000-000000000001".to_owned(),
+        verified: true,
+    }
+}
+
+pub(crate) fn config() -> Config {
+    let discovered = |vault: &str| VaultRef::Discovered(DiscoveredVault { vault: vault.to_owned() });
+    Config {
+        id: ConfigId::from_random(1),
+        spec: ConfigSpec {
+            name: "prod-eu to prod-ne".to_owned(),
+            target_type: TargetType::AzureKeyVault,
+            source: discovered("prod-eu-kv"),
+            target: discovered("prod-ne-kv"),
+            item_types: BTreeSet::from(ItemType::ALL),
+            rule: Rule::All {},
+            exclude: Vec::new(),
+            behaviour: Behaviour::default(),
+        },
+        source: vault("prod-eu-kv"),
+        target: vault("prod-ne-kv"),
+        created: at(0),
+        deleted: false,
+        change: Change {
+            actor: "test".to_owned(),
+            action: "create".to_owned(),
+            reason: None,
+            correlation_id: CorrelationId::from_random(2),
+            at: at(0),
+        },
+    }
+}
+
+/// A config as it is stored at that revision.
+pub(crate) fn entry(config: Config, revision: u64) -> Entry<Config> {
+    let envelope = Envelope::new(MessageId::from_random(1), CorrelationId::from_random(2), at(0), config);
+    Entry { envelope, sequence: Sequence(revision), time: at(0) }
+}
