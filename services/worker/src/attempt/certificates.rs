@@ -1,105 +1,109 @@
 //! Certificates: policy and backing secret from the source, import on the target. Compared by thumbprint.
 
-use domain::attempt::{Decision, Look, first_write, later_write, thorough_write};
+use domain::attempt::Look;
 use proto_msgs::{
-    ErrorCode, ItemType,
+    ErrorCode, Timestamp,
     record::{Arrival, OutcomeKind},
-    vault::{Detail, Side, SideState},
+    vault::{Side, SideState},
 };
 use vault::{CertificateImport, CertificatePolicy, VaultErrorKind};
 
 use super::{
     steps,
-    unresolved::{Settled, settle},
+    unresolved::settle,
     work::{Done, Halt, Read, Work},
 };
 
+/// The source under the record's name.
+struct Source {
+    state: SideState,
+    policy: CertificatePolicy,
+    date: Timestamp,
+}
+
 pub(super) async fn sync(work: &mut Work<'_>) -> Result<Done, Halt> {
-    let (source, policy) = read_source(work).await?;
-    let mut seen = Look::Absent;
-    let decision = if work.carries_older() || work.command.outcome_unknown {
-        seen = look(work, &source).await?;
-        let matches = matches_attempt(work, &seen);
-        match settle(work, &source, &seen, matches).await? {
-            Settled::Done(done) => return Ok(done),
-            Settled::Own(decision) => decision,
-            Settled::GoOn => decide(work, &source, &seen),
-        }
-    } else {
-        if work.baseline().is_none() || work.command.thorough {
-            seen = look(work, &source).await?;
-        }
-        decide(work, &source, &seen)
-    };
-    match steps::without_write(work, decision, &source, &seen).await? {
+    let source = read_source(work).await?;
+    let must_look = work.must_compare() || work.baseline().is_none();
+    let look = if must_look { Some(compare(work, &source.state).await?) } else { None };
+    // A renewal that came before it was disabled cannot be exported: it follows once the certificate is enabled.
+    if !source.state.attributes.enabled && work.baseline().is_some() {
+        return steps::carry_attributes(work, &source.state, source.date, look.as_ref()).await;
+    }
+    let decision = steps::decide(work, &source.state, look.as_ref());
+    match steps::carry_out(work, decision, &source.state, look.as_ref()).await? {
         Some(done) => Ok(done),
-        None => import(work, &source, policy).await,
+        None => import(work, source).await,
     }
 }
 
-async fn read_source(work: &mut Work<'_>) -> Result<(SideState, CertificatePolicy), Halt> {
+async fn read_source(work: &mut Work<'_>) -> Result<Source, Halt> {
     let vault = work.open(Side::Source).await?;
     let answer = vault.read_certificate(&work.name(), work.correlation).await;
     let answer = work.got(answer)?;
-    let state = answer.value.state;
+    let (state, policy, date) = (answer.value.state, answer.value.policy, answer.date);
     if state.x5t.is_none() {
-        return Err(block(ErrorCode::CertificatePending, "no version of the certificate was issued yet"));
+        return Err(Halt::block(ErrorCode::CertificatePending, "no version of the certificate was issued yet"));
     }
-    work.source = Some(Read { state: state.clone(), date: answer.date });
-    Ok((state, answer.value.policy))
+    work.source = Some(Read { state: state.clone(), date });
+    Ok(Source { state, policy, date })
 }
 
-async fn look(work: &mut Work<'_>, source: &SideState) -> Result<Look, Halt> {
+/// Looks at the target, and settles older attempts by what is there.
+async fn compare(work: &mut Work<'_>, source: &SideState) -> Result<Look, Halt> {
     let vault = work.open(Side::Target).await?;
     let answer = vault.read_certificate(&work.name(), work.correlation).await;
-    match work.got(answer) {
+    let look = match work.got(answer) {
         Ok(answer) => {
             let state = answer.value.state;
-            Ok(Look::Present { same_content: state.x5t == source.x5t, state })
+            Look::Present { same_content: state.x5t == source.x5t, state }
         }
-        Err(error) if error.kind == VaultErrorKind::NotFound => Ok(Look::Absent),
-        Err(error) => Err(error.into()),
+        Err(error) if error.kind == VaultErrorKind::NotFound => Look::Absent,
+        Err(error) => return Err(error.into()),
+    };
+    if work.must_settle() {
+        let written = written(work, &look, source);
+        settle(work, &look, written);
     }
+    Ok(look)
 }
 
-fn decide(work: &Work<'_>, source: &SideState, look: &Look) -> Decision {
-    match work.baseline() {
-        None => first_write(ItemType::Certificates, source, look, &work.command.behaviour, work.record.leave.as_ref()),
-        Some(baseline) if work.command.thorough => thorough_write(ItemType::Certificates, source, look, baseline),
-        Some(baseline) => later_write(ItemType::Certificates, source, baseline),
+/// What the source was in the version that the target holds, if an older attempt was about to write that.
+fn written(work: &Work<'_>, look: &Look, source: &SideState) -> Option<SideState> {
+    let Look::Present { state, same_content } = look else { return None };
+    if *same_content {
+        return Some(source.clone());
     }
+    let is_named = state.x5t.is_some() && work.older().any(|older| older.x5t == state.x5t);
+    is_named.then(|| SideState { version: None, updated: None, ..state.clone() })
 }
 
-fn matches_attempt(work: &Work<'_>, look: &Look) -> bool {
-    let Look::Present { state, same_content } = look else { return false };
-    let named = work.record.unresolved.as_ref().and_then(|unresolved| unresolved.x5t.as_ref());
-    *same_content || (named.is_some() && named == state.x5t.as_ref())
-}
-
-async fn import(work: &mut Work<'_>, source: &SideState, policy: CertificatePolicy) -> Result<Done, Halt> {
+async fn import(work: &mut Work<'_>, source: Source) -> Result<Done, Halt> {
+    let Source { state, policy, date } = source;
     if !policy.exportable {
-        return Err(block(
+        return Err(Halt::block(
             ErrorCode::CertificateNotExportable,
             "the certificate's private key cannot leave the source",
         ));
     }
-    if !source.attributes.enabled {
-        return Err(block(
+    if !state.attributes.enabled {
+        return Err(Halt::block(
             ErrorCode::SourceDisabled,
             "a disabled certificate cannot be exported: it is carried once it is enabled",
         ));
     }
+    if state.attributes.expires.is_some_and(|expires| expires <= date) {
+        return Err(Halt::block(
+            ErrorCode::CertificateExpired,
+            "the certificate is expired, and Azure imports none that is: renew it at the source",
+        ));
+    }
     let from = work.open(Side::Source).await?;
-    let material = from.export_certificate(&work.name(), source.version.as_ref(), work.correlation).await;
+    let material = from.export_certificate(&work.name(), state.version.as_ref(), work.correlation).await;
     let material = work.got(material)?.value;
-    let import = CertificateImport { material, policy, attributes: source.attributes.clone() };
+    let import = CertificateImport { material, policy, attributes: state.attributes };
     let into = work.open(Side::Target).await?;
     let (gate, correlation) = (work.gate.clone(), work.correlation);
     let imported = into.import_certificate(&work.name(), &import, &gate, correlation).await;
     let imported = work.wrote(imported)?;
     Ok(Done { outcome: OutcomeKind::Written, how: Arrival::Written, target: imported.value })
-}
-
-fn block(code: ErrorCode, message: &str) -> Halt {
-    Halt::Block { code, detail: Detail::new(message) }
 }

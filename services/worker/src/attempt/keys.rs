@@ -1,39 +1,25 @@
 //! Keys: backup on the source, restore on the target. A restore is a create: it never replaces a key, so the target
 //! need not be looked at before the first one.
 
-use domain::attempt::{Decision, Look, first_write, later_write, thorough_write};
+use domain::attempt::{Look, may_be_named};
 use proto_msgs::{
-    ErrorCode, ItemType,
+    ErrorCode, Timestamp,
     record::{Arrival, OutcomeKind},
-    vault::{Detail, Side, SideState},
+    vault::{Side, SideState},
 };
 use vault::VaultErrorKind;
 
 use super::{
     steps,
-    unresolved::{Settled, settle},
+    unresolved::{is_untouched, settle},
     work::{Done, Halt, Read, Work},
 };
 
 pub(super) async fn sync(work: &mut Work<'_>) -> Result<Done, Halt> {
     let source = read_source(work).await?;
-    let mut seen = Look::Absent;
-    let decision = if work.carries_older() || work.command.outcome_unknown {
-        seen = look(work, &source).await?;
-        // A restore brings the versions' own ids.
-        let matches = matches!(seen, Look::Present { same_content: true, .. }) || names(work, &seen);
-        match settle(work, &source, &seen, matches).await? {
-            Settled::Done(done) => return Ok(done),
-            Settled::Own(decision) => decision,
-            Settled::GoOn => decide(work, &source, &seen),
-        }
-    } else {
-        if work.command.thorough {
-            seen = look(work, &source).await?;
-        }
-        decide(work, &source, &seen)
-    };
-    match steps::without_write(work, decision, &source, &seen).await? {
+    let look = if work.must_compare() { Some(compare(work, &source).await?) } else { None };
+    let decision = steps::decide(work, &source, look.as_ref());
+    match steps::carry_out(work, decision, &source, look.as_ref()).await? {
         Some(done) => Ok(done),
         None => restore(work, &source).await,
     }
@@ -44,11 +30,23 @@ async fn read_source(work: &mut Work<'_>) -> Result<SideState, Halt> {
     let answer = vault.read_key(&work.name(), work.correlation).await;
     let answer = work.got(answer)?;
     if answer.value.managed {
-        let detail = Detail::new("Key Vault keeps this key behind a certificate: add certificates to the item types");
-        return Err(Halt::Block { code: ErrorCode::ManagedByCertificate, detail });
+        return Err(Halt::block(
+            ErrorCode::ManagedByCertificate,
+            "Key Vault keeps this key behind a certificate: add certificates to the item types",
+        ));
     }
     work.source = Some(Read { state: answer.value.state.clone(), date: answer.date });
     Ok(answer.value.state)
+}
+
+/// Looks at the target, and settles older attempts by what is there.
+async fn compare(work: &mut Work<'_>, source: &SideState) -> Result<Look, Halt> {
+    let look = look(work, source).await?;
+    if work.must_settle() {
+        let written = written(work, &look, source).await?;
+        settle(work, &look, written);
+    }
+    Ok(look)
 }
 
 async fn look(work: &mut Work<'_>, source: &SideState) -> Result<Look, Halt> {
@@ -65,18 +63,22 @@ async fn look(work: &mut Work<'_>, source: &SideState) -> Result<Look, Halt> {
     }
 }
 
-fn names(work: &Work<'_>, look: &Look) -> bool {
-    let Look::Present { state, .. } = look else { return false };
-    let named = work.record.unresolved.as_ref().and_then(|unresolved| unresolved.source_version.as_ref());
-    named.is_some() && named == state.version.as_ref()
-}
-
-fn decide(work: &Work<'_>, source: &SideState, look: &Look) -> Decision {
-    match work.baseline() {
-        None => first_write(ItemType::Keys, source, look, &work.command.behaviour, work.record.leave.as_ref()),
-        Some(baseline) if work.command.thorough => thorough_write(ItemType::Keys, source, look, baseline),
-        Some(baseline) => later_write(ItemType::Keys, source, baseline),
+/// What the source was in the version that the target holds, if an older attempt was about to restore that: a restore
+/// brings the versions' own ids.
+async fn written(work: &mut Work<'_>, look: &Look, source: &SideState) -> Result<Option<SideState>, Halt> {
+    let Look::Present { state, same_content } = look else { return Ok(None) };
+    if *same_content {
+        return Ok(Some(source.clone()));
     }
+    if is_untouched(work, look) || work.older().next().is_none() {
+        return Ok(None);
+    }
+    let vault = work.open(Side::Source).await?;
+    let versions = vault.versions(work.kind(), &work.name(), work.correlation).await;
+    let versions = work.listed(versions)?.value;
+    let held = versions.iter().find(|version| state.version.as_ref() == Some(&version.version));
+    let named = held.filter(|held| work.older().any(|older| may_be_named(older, &held.version, held.updated)));
+    Ok(named.map(|named| SideState { updated: named.updated, ..state.clone() }))
 }
 
 async fn restore(work: &mut Work<'_>, source: &SideState) -> Result<Done, Halt> {
@@ -87,16 +89,30 @@ async fn restore(work: &mut Work<'_>, source: &SideState) -> Result<Done, Halt> 
     let (gate, correlation) = (work.gate.clone(), work.correlation);
     let restored = into.restore_key(&backup, &gate, correlation).await;
     match work.wrote(restored) {
-        Ok(restored) => Ok(Done { outcome: OutcomeKind::Written, how: Arrival::Written, target: restored.value }),
+        Ok(restored) => {
+            note_rotation(work, source, &restored.value);
+            Ok(Done { outcome: OutcomeKind::Written, how: Arrival::Written, target: restored.value })
+        }
         Err(error) if error.kind == VaultErrorKind::AlreadyExists => {
             let seen = look(work, source).await?;
             let decision = match seen {
                 // Gone again between the two calls: the next attempt restores it.
                 Look::Absent => return Err(error.into()),
-                Look::Present { .. } | Look::Unreadable | Look::NameTaken => decide(work, source, &seen),
+                Look::Present { .. } | Look::Disabled { .. } | Look::Unreadable | Look::NameTaken => {
+                    steps::decide(work, source, Some(&seen))
+                }
             };
-            steps::without_write(work, decision, source, &seen).await?.ok_or(Halt::Vault(error))
+            steps::carry_out(work, decision, source, Some(&seen)).await?.ok_or(Halt::Vault(error))
         }
         Err(error) => Err(error.into()),
+    }
+}
+
+/// A key that was rotated between the read and the backup: what was restored is what the source was by then.
+fn note_rotation(work: &mut Work<'_>, source: &SideState, restored: &SideState) {
+    if restored.version != source.version {
+        let state = SideState { updated: None, ..restored.clone() };
+        // Never read as far as the next cycle is concerned: it looks again.
+        work.source = Some(Read { state, date: Timestamp::default() });
     }
 }

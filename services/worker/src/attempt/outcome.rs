@@ -1,86 +1,49 @@
-//! The end of an attempt: its outcome goes to the log, or the coordinator is told that it could not.
+//! The end of an attempt: its outcome goes to the log.
 
-use std::time::Duration;
-
-use broker::LogError;
 use domain::lifecycle::{self, Ended, Trace};
 use proto_msgs::{
-    Envelope, ErrorCode, MessageId, Record,
+    ErrorCode, Record, VersionId,
     record::{AttemptReport, Baseline, OutcomeKind},
     vault::{CallFailure, Detail},
-    worker::OutcomeRefused,
 };
-use vault::VaultError;
+use vault::{VaultError, VaultErrorKind};
 
-use super::work::{Done, Halt, Work};
-use crate::{error::RecordError, metrics::Metrics};
+use super::{
+    append::{NotAppended, append},
+    doubt,
+    work::{Done, Halt, Work},
+};
+use crate::error::RecordError;
 
-/// How often an outcome is offered while the log cannot be reached; each try takes the client's own limits.
-const APPEND_TRIES: u32 = 6;
-/// Between two of those.
-const APPEND_EVERY: Duration = Duration::from_secs(1);
-/// How often a refused outcome is reported; the coordinator's timer finds it too.
-const REPORT_TRIES: u32 = 3;
-/// Longest a report is waited on.
-const REPORT_LIMIT: Duration = Duration::from_secs(3);
-
-pub(super) async fn append(
-    work: Work<'_>,
-    result: Result<Done, Halt>,
-    operation: MessageId,
-) -> Result<(), RecordError> {
-    let (record, is_unknown) = match result {
-        Ok(done) => (succeeded(&work, done), false),
-        Err(Halt::Vault(error)) => (failed(&work, &error, operation), error.may_have_written),
-        Err(Halt::Block { code, detail }) => (blocked(&work, code, detail, operation), false),
-        Err(Halt::Overtaken) => {
-            report(&work, None).await;
-            return Err(RecordError::OutcomeRefused);
-        }
-        Err(Halt::Log(error)) => return Err(RecordError::Outcome(error)),
+pub(super) async fn conclude(mut work: Work<'_>, result: Result<Done, Halt>) -> Result<(), RecordError> {
+    let record = match result {
+        Ok(done) => succeeded(&work, done),
+        Err(Halt::Vault(error)) => failed(&work, &error),
+        Err(Halt::Block { code, detail }) => blocked(&work, code, detail),
+        Err(Halt::Unconfirmed(detail)) => unconfirmed(&work, detail),
+        Err(Halt::NotAppended(error)) => return Err(not_appended(&work, error).await),
     };
-    if is_unknown {
-        tracing::warn!(record_id = %record.id, correlation_id = %work.correlation, "the outcome of a write is not known");
+    let cause = Some(work.own.operation);
+    match append(&mut work, record, cause).await {
+        Ok(()) => Ok(()),
+        Err(error) => Err(not_appended(&work, error).await),
     }
-    let origin = &work.parts.origin;
-    let envelope = Envelope {
-        cause: Some(operation),
-        ..Envelope::new(origin.message_id(), work.correlation, origin.now(), record)
-    };
-    let mut tries = 1;
-    loop {
-        match work.parts.broker.log().append_record(&envelope, work.sequence).await {
-            Ok(_) => return Ok(()),
-            Err(LogError::Conflict) => {
-                Metrics::count(&work.parts.metrics.outcomes_refused_total);
-                report(&work, envelope.body.last_attempt.as_ref().and_then(|attempt| attempt.target_version.clone()))
-                    .await;
-                return Err(RecordError::OutcomeRefused);
-            }
-            // Not answered, or not reachable: the same envelope again; the typed log knows its own message again.
-            Err(LogError::Unknown | LogError::Unavailable(_)) if tries < APPEND_TRIES => {
-                tries += 1;
-                tokio::time::sleep(APPEND_EVERY).await;
-            }
-            Err(error) => return Err(RecordError::Outcome(error)),
-        }
+}
+
+async fn not_appended(work: &Work<'_>, error: NotAppended) -> RecordError {
+    match error {
+        NotAppended::Overtaken => doubt::refused(work).await,
+        NotAppended::Log(error) => RecordError::Outcome(error),
     }
 }
 
 fn succeeded(work: &Work<'_>, done: Done) -> Record {
     let report = attempt_report(work, done.outcome, done.target.version.clone());
-    // A sync without a source that was read is one whose attributes came from the listing.
-    let (source, read_at) = match &work.source {
-        Some(read) => (read.state.clone(), read.date),
-        None => match work.baseline() {
-            Some(baseline) => (baseline.source.clone(), baseline.read_at),
-            None => (done.target.clone(), proto_msgs::Timestamp::default()),
-        },
-    };
+    let read = work.source.clone().expect("nothing is done to a target before its source was read or listed");
     let baseline = Baseline {
-        source,
+        source: read.state,
         target: done.target,
-        read_at,
+        read_at: read.date,
         synced_at: work.parts.origin.now(),
         how: done.how,
         source_uri: work.command.source.uri.clone(),
@@ -91,40 +54,46 @@ fn succeeded(work: &Work<'_>, done: Done) -> Record {
     lifecycle::succeeded(work.record.clone(), baseline, report)
 }
 
-fn failed(work: &Work<'_>, error: &VaultError, operation: MessageId) -> Record {
-    let read = work.source.as_ref().map(|read| &read.state);
-    let trace = match error.may_have_written {
-        false => Trace::None,
-        true => Trace::MayHaveWritten {
-            source_version: read.and_then(|state| state.version.clone()),
-            x5t: read.and_then(|state| state.x5t.clone()),
-        },
-    };
-    let outcome = if error.may_have_written { OutcomeKind::Unknown } else { OutcomeKind::Failed };
-    end(work, error.failure(), trace, outcome, operation)
+fn failed(work: &Work<'_>, error: &VaultError) -> Record {
+    let mut failure = error.failure();
+    // What was never there cannot have drifted.
+    if failure.code == ErrorCode::Drift && work.baseline().is_none() {
+        failure.code = ErrorCode::Unknown;
+    }
+    if !error.may_have_written {
+        let report = AttemptReport {
+            throttled: (error.kind == VaultErrorKind::Throttled).then_some(error.side),
+            retry_after_ms: failure.retry_after_ms,
+            ..attempt_report(work, OutcomeKind::Failed, None)
+        };
+        return end(work, failure, Trace::None, report);
+    }
+    tracing::warn!(record_id = %work.record.id, correlation_id = %work.correlation, error = error as &dyn std::error::Error, "the outcome of a write is not known");
+    let named = work.named();
+    let trace = Trace::MayHaveWritten { source_version: named.source_version, x5t: named.x5t };
+    end(work, failure, trace, attempt_report(work, OutcomeKind::Unknown, None))
 }
 
-fn blocked(work: &Work<'_>, code: ErrorCode, detail: Detail, operation: MessageId) -> Record {
-    end(work, CallFailure { code, detail, retry_after_ms: None }, Trace::None, OutcomeKind::Blocked, operation)
+fn blocked(work: &Work<'_>, code: ErrorCode, detail: Detail) -> Record {
+    let report = attempt_report(work, OutcomeKind::Blocked, None);
+    end(work, CallFailure { code, detail, retry_after_ms: None }, Trace::None, report)
 }
 
-fn end(work: &Work<'_>, failure: CallFailure, trace: Trace, outcome: OutcomeKind, operation: MessageId) -> Record {
-    let ended = Ended {
-        failure,
-        trace,
-        operation,
-        report: attempt_report(work, outcome, None),
-        source_seen: work.source.as_ref().map(|read| read.state.clone()),
-    };
+/// Tried again soon: whoever owns the config by then, and under its newest revision.
+fn unconfirmed(work: &Work<'_>, detail: Detail) -> Record {
+    let report = attempt_report(work, OutcomeKind::Failed, None);
+    let failure = CallFailure { code: ErrorCode::TransientNetwork, detail, retry_after_ms: None };
+    end(work, failure, Trace::None, report)
+}
+
+fn end(work: &Work<'_>, failure: CallFailure, trace: Trace, report: AttemptReport) -> Record {
+    let source_seen = work.source.as_ref().map(|read| read.state.clone());
+    let ended = Ended { failure, trace, operation: work.own.operation, report, source_seen };
     let origin = &work.parts.origin;
     lifecycle::failed(work.record.clone(), ended, origin.now(), origin.jitter())
 }
 
-fn attempt_report(
-    work: &Work<'_>,
-    outcome: OutcomeKind,
-    target_version: Option<proto_msgs::VersionId>,
-) -> AttemptReport {
+fn attempt_report(work: &Work<'_>, outcome: OutcomeKind, target_version: Option<VersionId>) -> AttemptReport {
     let origin = &work.parts.origin;
     AttemptReport {
         worker: origin.member().clone(),
@@ -135,31 +104,7 @@ fn attempt_report(
         source_version: work.source.as_ref().and_then(|read| read.state.version.clone()),
         target_version,
         azure_request_id: work.request_id.clone(),
-    }
-}
-
-/// Somebody else went on with the record while this attempt may have written: the coordinator compares it again.
-async fn report(work: &Work<'_>, target_version: Option<proto_msgs::VersionId>) {
-    let origin = &work.parts.origin;
-    let refused = OutcomeRefused {
-        record: work.record.id.clone(),
-        worker: origin.member().clone(),
-        epoch: work.command.epoch,
-        intent: work.sequence,
-        may_have_written: work.has_written,
-        target_version,
-    };
-    tracing::warn!(record_id = %refused.record, correlation_id = %work.correlation, may_have_written = refused.may_have_written, "outcome was refused");
-    let subject = work.parts.broker.subjects.config_refused(&refused.record.config);
-    let envelope = origin.envelope(work.correlation, refused);
-    for _ in 0..REPORT_TRIES {
-        match broker::ask::<OutcomeRefused, ()>(work.parts.broker.bus.as_ref(), &subject, &envelope, REPORT_LIMIT).await
-        {
-            Ok(_) => return,
-            Err(error) => {
-                tracing::warn!(record_id = %work.record.id, error = %error, "refused outcome could not be reported");
-                tokio::time::sleep(APPEND_EVERY).await;
-            }
-        }
+        throttled: None,
+        retry_after_ms: None,
     }
 }

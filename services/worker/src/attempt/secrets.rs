@@ -1,21 +1,28 @@
 //! Secrets: get on the source, set on the target.
 
-use domain::attempt::{Look, first_write, later_write, may_be_named, thorough_write};
+use domain::attempt::{Look, may_be_named};
 use proto_msgs::{
-    ErrorCode,
+    ErrorCode, Timestamp,
     record::{Arrival, OutcomeKind},
-    vault::{Attributes, Detail, Side, SideState},
+    vault::{Side, SideState},
 };
-use vault::{SecretValue, VaultErrorKind};
+use vault::{SecretValue, Vault, VaultError, VaultErrorKind};
 
 use super::{
     steps,
-    unresolved::{Settled, settle},
+    unresolved::{is_untouched, settle},
     work::{Done, Halt, Read, Work},
 };
 
-/// Source versions that are read to find the one an older attempt was about to write.
-const CANDIDATES: usize = 3;
+/// Source versions that are read to find the one an older attempt was about to write: a record names five at most.
+const CANDIDATES: usize = 5;
+
+/// The source under the record's name.
+enum Source {
+    On(SideState, SecretValue),
+    /// It was synced and then disabled: its value cannot be read, and need not be.
+    Off(SideState, Timestamp),
+}
 
 /// The target under the record's name, with its value for comparisons.
 struct Seen {
@@ -24,109 +31,137 @@ struct Seen {
 }
 
 pub(super) async fn sync(work: &mut Work<'_>) -> Result<Done, Halt> {
-    if let Some(source) = switched_off(work) {
-        return steps::update(work, &source).await;
-    }
-    let (source, value) = read_source(work).await?;
-    let mut seen = Seen { look: Look::Absent, value: None };
-    let decision = if work.carries_older() || work.command.outcome_unknown {
-        seen = look(work, &value).await?;
-        let matches = matches_attempt(work, &seen, &value).await?;
-        match settle(work, &source, &seen.look, matches).await? {
-            Settled::Done(done) => return Ok(done),
-            Settled::Own(decision) => decision,
-            Settled::GoOn => decide(work, &source, &seen.look),
+    match source(work).await? {
+        Source::On(source, value) => sync_value(work, &source, &value).await,
+        Source::Off(source, date) => {
+            let look = if work.must_compare() { Some(compare(work, None).await?) } else { None };
+            steps::carry_attributes(work, &source, date, look.as_ref()).await
         }
-    } else if work.baseline().is_none() || work.command.thorough {
-        seen = look(work, &value).await?;
-        decide(work, &source, &seen.look)
-    } else {
-        decide(work, &source, &seen.look)
-    };
-    match steps::without_write(work, decision, &source, &seen.look).await? {
-        Some(done) => Ok(done),
-        None => write(work, &source, &value).await,
     }
 }
 
-/// A secret that was synced and then disabled at the source: its value cannot be read, and need not be.
-fn switched_off(work: &Work<'_>) -> Option<SideState> {
-    let (listed, baseline) = (work.command.listed.as_ref()?, work.baseline()?);
-    let is_settled = !work.carries_older() && !work.command.outcome_unknown;
-    (!listed.attributes.enabled && is_settled).then(|| SideState {
-        version: baseline.source.version.clone(),
-        updated: listed.updated,
-        attributes: Attributes { ..listed.attributes.clone() },
-        x5t: None,
-    })
+async fn sync_value(work: &mut Work<'_>, source: &SideState, value: &SecretValue) -> Result<Done, Halt> {
+    let must_look = work.must_compare() || work.baseline().is_none();
+    let look = if must_look { Some(compare(work, Some((source, value))).await?) } else { None };
+    let decision = steps::decide(work, source, look.as_ref());
+    match steps::carry_out(work, decision, source, look.as_ref()).await? {
+        Some(done) => Ok(done),
+        None => write(work, source, value).await,
+    }
 }
 
-async fn read_source(work: &mut Work<'_>) -> Result<(SideState, SecretValue), Halt> {
+/// What is listed is only a hint, and retries have none: where it is wrong, the read tells.
+async fn source(work: &mut Work<'_>) -> Result<Source, Halt> {
+    let was_synced = work.baseline().is_some();
+    if let Some(listed) = work.command.listed.as_ref().filter(|listed| was_synced && !listed.attributes.enabled) {
+        let state =
+            SideState { version: None, updated: listed.updated, attributes: listed.attributes.clone(), x5t: None };
+        return Ok(Source::Off(state, work.command.listed_at.unwrap_or_default()));
+    }
     let vault = work.open(Side::Source).await?;
     let answer = vault.read_secret(&work.name(), None, work.correlation).await;
-    let answer = work.got(answer)?;
-    let secret = answer.value;
-    if secret.managed {
-        let detail =
-            Detail::new("Key Vault keeps this secret behind a certificate: add certificates to the item types");
-        return Err(Halt::Block { code: ErrorCode::ManagedByCertificate, detail });
-    }
-    work.source = Some(Read { state: secret.state.clone(), date: answer.date });
-    Ok((secret.state, secret.value))
-}
-
-async fn look(work: &mut Work<'_>, source: &SecretValue) -> Result<Seen, Halt> {
-    let vault = work.open(Side::Target).await?;
-    let answer = vault.read_secret(&work.name(), None, work.correlation).await;
     match work.got(answer) {
-        Ok(answer) if answer.value.managed => Ok(Seen { look: Look::NameTaken, value: None }),
+        Ok(answer) if answer.value.managed => Err(Halt::block(
+            ErrorCode::ManagedByCertificate,
+            "Key Vault keeps this secret behind a certificate: add certificates to the item types",
+        )),
         Ok(answer) => {
-            let same_content = answer.value.value == *source;
-            Ok(Seen {
-                look: Look::Present { state: answer.value.state, same_content },
-                value: Some(answer.value.value),
-            })
+            let (state, value) = (answer.value.state, answer.value.value);
+            work.source = Some(Read { state: state.clone(), date: answer.date });
+            Ok(Source::On(state, value))
         }
-        Err(error) if error.kind == VaultErrorKind::NotFound => Ok(Seen { look: Look::Absent, value: None }),
-        Err(error) if error.kind == VaultErrorKind::Disabled => Ok(Seen { look: Look::Unreadable, value: None }),
-        // Whoever may not read may still see what is there.
-        Err(error) if error.kind == VaultErrorKind::Forbidden => {
-            let versions = vault.versions(work.kind(), &work.name(), work.correlation).await;
-            let is_absent = work.listed(versions)?.value.is_empty();
-            Ok(Seen { look: if is_absent { Look::Absent } else { Look::Unreadable }, value: None })
-        }
+        Err(error) if error.kind == VaultErrorKind::Disabled && was_synced => switched_off(work, &*vault, error).await,
         Err(error) => Err(error.into()),
     }
 }
 
-fn decide(work: &Work<'_>, source: &SideState, look: &Look) -> domain::attempt::Decision {
-    match work.baseline() {
-        None => first_write(work.kind(), source, look, &work.command.behaviour, work.record.leave.as_ref()),
-        Some(baseline) if work.command.thorough => thorough_write(work.kind(), source, look, baseline),
-        Some(baseline) => later_write(work.kind(), source, baseline),
+async fn switched_off(work: &mut Work<'_>, vault: &dyn Vault, refused: VaultError) -> Result<Source, Halt> {
+    let meta = vault.read_meta(work.kind(), &work.name(), work.correlation).await;
+    let meta = work.listed(meta)?;
+    if meta.value.attributes.enabled {
+        // Switched on between the two calls: the next cycle reads it.
+        return Err(refused.into());
+    }
+    Ok(Source::Off(meta.value, meta.date))
+}
+
+/// Looks at the target, and settles older attempts by what is there.
+async fn compare(work: &mut Work<'_>, newest: Option<(&SideState, &SecretValue)>) -> Result<Look, Halt> {
+    let seen = look(work, newest.map(|(_, value)| value)).await?;
+    if work.must_settle() {
+        let written = written(work, &seen, newest).await?;
+        settle(work, &seen.look, written);
+    }
+    Ok(seen.look)
+}
+
+async fn look(work: &mut Work<'_>, source: Option<&SecretValue>) -> Result<Seen, Halt> {
+    let vault = work.open(Side::Target).await?;
+    let answer = vault.read_secret(&work.name(), None, work.correlation).await;
+    let look = match work.got(answer) {
+        Ok(answer) if answer.value.managed => Look::NameTaken,
+        Ok(answer) => {
+            let (state, value) = (answer.value.state, answer.value.value);
+            let look = Look::Present { state, same_content: source.is_some_and(|source| *source == value) };
+            return Ok(Seen { look, value: Some(value) });
+        }
+        Err(error) if error.kind == VaultErrorKind::NotFound => Look::Absent,
+        // Whoever may not read the value may still see what is there.
+        Err(error) if error.kind == VaultErrorKind::Disabled => {
+            look_at_meta(work, &*vault, |state| Look::Disabled { state }).await?
+        }
+        Err(error) if error.kind == VaultErrorKind::Forbidden => {
+            look_at_meta(work, &*vault, |_| Look::Unreadable).await?
+        }
+        Err(error) => return Err(error.into()),
+    };
+    Ok(Seen { look, value: None })
+}
+
+async fn look_at_meta(
+    work: &mut Work<'_>,
+    vault: &dyn Vault,
+    there: impl FnOnce(SideState) -> Look,
+) -> Result<Look, Halt> {
+    let meta = vault.read_meta(work.kind(), &work.name(), work.correlation).await;
+    match work.listed(meta) {
+        Ok(meta) => Ok(there(meta.value)),
+        Err(error) if error.kind == VaultErrorKind::NotFound => Ok(Look::Absent),
+        Err(error) => Err(error.into()),
     }
 }
 
-/// Whether the target holds what the older attempt was about to write: the source's newest value, or an earlier one.
-async fn matches_attempt(work: &mut Work<'_>, seen: &Seen, newest: &SecretValue) -> Result<bool, Halt> {
-    let (Some(target), Some(unresolved)) = (&seen.value, work.record.unresolved.clone()) else { return Ok(false) };
-    if target == newest {
-        return Ok(true);
+/// What the source was in the version that the target holds, if an older attempt was about to write that: the newest
+/// one, or one before.
+async fn written(
+    work: &mut Work<'_>,
+    seen: &Seen,
+    newest: Option<(&SideState, &SecretValue)>,
+) -> Result<Option<SideState>, Halt> {
+    let Some(target) = &seen.value else { return Ok(None) };
+    if is_untouched(work, &seen.look) {
+        return Ok(None);
+    }
+    if let Some((source, _)) = newest.filter(|(_, value)| *value == target) {
+        return Ok(Some(source.clone()));
+    }
+    if work.older().next().is_none() {
+        return Ok(None);
     }
     let vault = work.open(Side::Source).await?;
     let versions = vault.versions(work.kind(), &work.name(), work.correlation).await;
-    let versions = work.listed(versions)?.value;
-    let named = versions
-        .iter()
-        .rev()
-        .filter(|version| version.enabled && may_be_named(&unresolved, &version.version, version.updated));
-    for version in named.take(CANDIDATES) {
+    let mut versions = work.listed(versions)?.value;
+    versions.retain(|version| {
+        version.enabled && work.older().any(|older| may_be_named(older, &version.version, version.updated))
+    });
+    for version in versions.iter().rev().take(CANDIDATES) {
         let answer = vault.read_secret(&work.name(), Some(&version.version), work.correlation).await;
-        if work.got(answer)?.value.value == *target {
-            return Ok(true);
+        let secret = work.got(answer)?.value;
+        if secret.value == *target {
+            return Ok(Some(secret.state));
         }
     }
-    Ok(false)
+    Ok(None)
 }
 
 async fn write(work: &mut Work<'_>, source: &SideState, value: &SecretValue) -> Result<Done, Halt> {

@@ -1,32 +1,80 @@
-//! Steps that all item types share: carrying a decision out, and bringing attributes up to date.
+//! Steps that all item types share: deciding, carrying a decision out, and bringing attributes up to date.
 
-use domain::attempt::{Decision, Look};
+use domain::{
+    attempt::{self, Decision, Look, Resolved, first_write, later_write, thorough_write},
+    switched_off,
+};
 use proto_msgs::{
+    ErrorCode, Timestamp,
     record::{Arrival, OutcomeKind},
     vault::{Detail, Side, SideState},
 };
 
-use super::work::{Done, Halt, Work};
+use super::{
+    confirm, unresolved,
+    work::{Done, Halt, Read, Work},
+};
 
-/// Carries out every decision but a write, which is the item type's own business: that gives `None`.
-pub(super) async fn without_write(
-    work: &mut Work<'_>,
-    decision: Decision,
-    source: &SideState,
-    look: &Look,
-) -> Result<Option<Done>, Halt> {
-    match decision {
-        Decision::Write => Ok(None),
-        Decision::Block { code, message } => Err(Halt::Block { code, detail: Detail::new(message) }),
-        Decision::Nothing(how) => {
-            Ok(Some(Done { outcome: OutcomeKind::Equal, how, target: target_state(work, look, source) }))
+/// Decides by the source and by what was seen of the target, if it was looked at. It need not be before a first restore
+/// of a key, which never replaces one.
+pub(super) fn decide(work: &Work<'_>, source: &SideState, look: Option<&Look>) -> Decision {
+    match (work.baseline(), look) {
+        (None, look) => {
+            let look = look.unwrap_or(&Look::Absent);
+            first_write(work.kind(), source, look, &work.command.behaviour, work.record.leave.as_ref())
         }
-        Decision::Update => update(work, source).await.map(Some),
+        (Some(baseline), Some(look)) => thorough_write(work.kind(), source, look, baseline),
+        (Some(baseline), None) => later_write(work.kind(), source, baseline),
     }
 }
 
+/// Carries out every decision but a write, which is the item type's own business: that gives `None`, and may begin.
+pub(super) async fn carry_out(
+    work: &mut Work<'_>,
+    decision: Decision,
+    source: &SideState,
+    look: Option<&Look>,
+) -> Result<Option<Done>, Halt> {
+    if let Decision::Nothing(how) = decision {
+        let outcome = match work.resolved {
+            Some(Resolved::Written) => OutcomeKind::Settled,
+            Some(Resolved::NotWritten | Resolved::Foreign) | None => OutcomeKind::Equal,
+        };
+        return Ok(Some(Done { outcome, how, target: target_state(work, look, source) }));
+    }
+    unresolved::put_own_in_place(work).await?;
+    match decision {
+        Decision::Write => {
+            if attempt::replaces_foreign(look, work.baseline()) {
+                confirm::may_overwrite(work).await?;
+            }
+            Ok(None)
+        }
+        Decision::Update => update(work, source).await.map(Some),
+        Decision::Block { code, message } => Err(Halt::Block { code, detail: Detail::new(message) }),
+        Decision::Nothing(_) => unreachable!("it was dealt with above"),
+    }
+}
+
+/// Brings the attributes over from a source that is switched off. There is a baseline.
+pub(super) async fn carry_attributes(
+    work: &mut Work<'_>,
+    source: &SideState,
+    date: Timestamp,
+    look: Option<&Look>,
+) -> Result<Done, Halt> {
+    let disabled = || {
+        Halt::block(ErrorCode::SourceDisabled, "the item is disabled at the source: it is carried once it is enabled")
+    };
+    let baseline = work.baseline().ok_or_else(disabled)?;
+    let carried = switched_off::carried(source, look, baseline);
+    let decision = switched_off::decide(work.kind(), &carried, look, baseline);
+    work.source = Some(Read { state: carried.clone(), date });
+    carry_out(work, decision, &carried, look).await?.ok_or_else(disabled)
+}
+
 /// Attributes and tags of the target's newest version, no new version.
-pub(super) async fn update(work: &mut Work<'_>, source: &SideState) -> Result<Done, Halt> {
+async fn update(work: &mut Work<'_>, source: &SideState) -> Result<Done, Halt> {
     let target = work.open(Side::Target).await?;
     let (kind, name, gate, correlation) = (work.kind(), work.name(), work.gate.clone(), work.correlation);
     let updated = target.update(kind, &name, &source.attributes, &gate, correlation).await;
@@ -36,10 +84,12 @@ pub(super) async fn update(work: &mut Work<'_>, source: &SideState) -> Result<Do
 }
 
 /// The target as it was looked at; where it was not, as it was left.
-fn target_state(work: &Work<'_>, look: &Look, source: &SideState) -> SideState {
+fn target_state(work: &Work<'_>, look: Option<&Look>, source: &SideState) -> SideState {
     match (look, work.baseline()) {
-        (Look::Present { state, .. }, _) => state.clone(),
-        (Look::Absent | Look::Unreadable | Look::NameTaken, Some(baseline)) => baseline.target.clone(),
-        (Look::Absent | Look::Unreadable | Look::NameTaken, None) => SideState { version: None, ..source.clone() },
+        (Some(Look::Present { state, .. } | Look::Disabled { state }), _) => state.clone(),
+        (Some(Look::Absent | Look::Unreadable | Look::NameTaken) | None, Some(baseline)) => baseline.target.clone(),
+        (Some(Look::Absent | Look::Unreadable | Look::NameTaken) | None, None) => {
+            SideState { version: None, ..source.clone() }
+        }
     }
 }

@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
+use domain::attempt::Resolved;
 use proto_msgs::{
-    CorrelationId, ItemName, ItemType, Record, Sequence, Timestamp,
+    CorrelationId, ErrorCode, ItemName, ItemType, MessageId, Record, Sequence, Timestamp,
     record::{Arrival, Baseline, OutcomeKind, UnresolvedAttempt},
     vault::{CallCounts, Detail, Side, SideState},
     worker::SyncRecord,
 };
 use vault::{Answer, Vault, VaultError, WriteGate};
 
+use super::append::NotAppended;
 use crate::WorkerParts;
 
 /// An attempt under way.
@@ -19,14 +21,21 @@ pub(super) struct Work<'a> {
     pub correlation: CorrelationId,
     /// This attempt's own intent.
     pub own: UnresolvedAttempt,
-    /// The record as this attempt last appended it.
+    /// The record as this attempt last appended it, or was going to.
     pub record: Record,
+    /// The newest message that this attempt builds on.
     pub sequence: Sequence,
+    /// The newest message that this attempt appended.
+    pub message: MessageId,
+    /// The record as others annotated it since: what they noted is carried on.
+    pub noted: Option<Record>,
     pub gate: WriteGate,
     pub calls: CallCounts,
     pub request_id: Option<String>,
-    /// The source as it was read.
+    /// The source as it was read, or listed where it cannot be read.
     pub source: Option<Read>,
+    /// What became of the older attempts, until that is in the log.
+    pub resolved: Option<Resolved>,
     /// A write was sent, whatever became of it.
     pub has_written: bool,
 }
@@ -52,12 +61,13 @@ pub(super) enum Halt {
     Vault(VaultError),
     /// A rule forbids it.
     Block {
-        code: proto_msgs::ErrorCode,
+        code: ErrorCode,
         detail: Detail,
     },
-    /// The record was taken over while this attempt was settling an older one.
-    Overtaken,
-    Log(broker::LogError),
+    /// Whether this worker may still overwrite what is not Keyferry's could not be confirmed: nothing was written.
+    Unconfirmed(Detail),
+    /// The intent that follows a settled one is not in the log: nothing was written.
+    NotAppended(NotAppended),
 }
 
 impl From<VaultError> for Halt {
@@ -66,31 +76,19 @@ impl From<VaultError> for Halt {
     }
 }
 
-impl<'a> Work<'a> {
-    pub(super) fn new(
-        parts: &'a WorkerParts,
-        command: SyncRecord,
-        correlation: CorrelationId,
-        own: UnresolvedAttempt,
-        record: Record,
-        sequence: Sequence,
-        gate: WriteGate,
-    ) -> Self {
-        Self {
-            parts,
-            command,
-            correlation,
-            own,
-            record,
-            sequence,
-            gate,
-            calls: CallCounts::default(),
-            request_id: None,
-            source: None,
-            has_written: false,
-        }
+impl From<NotAppended> for Halt {
+    fn from(error: NotAppended) -> Self {
+        Self::NotAppended(error)
     }
+}
 
+impl Halt {
+    pub(super) fn block(code: ErrorCode, message: &str) -> Self {
+        Self::Block { code, detail: Detail::new(message) }
+    }
+}
+
+impl Work<'_> {
     pub(super) fn kind(&self) -> ItemType {
         self.command.record.id.kind
     }
@@ -103,9 +101,32 @@ impl<'a> Work<'a> {
         self.record.baseline.as_ref()
     }
 
-    /// Whether an older intent, of unknown outcome, is carried: the target must be read before anything is written.
-    pub(super) fn carries_older(&self) -> bool {
-        self.record.unresolved.as_ref().is_some_and(|unresolved| !super::is_own(unresolved, self.own.operation))
+    /// Attempts that may have written before this one began, or too late: an intent without outcome, and outcomes that
+    /// were refused.
+    pub(super) fn older(&self) -> impl Iterator<Item = &UnresolvedAttempt> {
+        let unresolved = self.record.unresolved.iter().filter(|older| older.operation != self.own.operation);
+        unresolved.chain(&self.record.late)
+    }
+
+    /// Whether the target must be read, and compared with what older attempts were about to write, before anything is
+    /// written.
+    pub(super) fn must_settle(&self) -> bool {
+        self.command.outcome_unknown || self.older().next().is_some()
+    }
+
+    /// Whether the target is looked at whatever the baseline says.
+    pub(super) fn must_compare(&self) -> bool {
+        self.must_settle() || self.command.thorough || self.record.thorough
+    }
+
+    /// This attempt, naming what it writes as far as that is known.
+    pub(super) fn named(&self) -> UnresolvedAttempt {
+        let state = self.source.as_ref().map(|read| &read.state);
+        UnresolvedAttempt {
+            source_version: state.and_then(|state| state.version.clone()),
+            x5t: state.and_then(|state| state.x5t.clone()).or(self.own.x5t.clone()),
+            ..self.own.clone()
+        }
     }
 
     pub(super) async fn open(&self, side: Side) -> Result<Arc<dyn Vault>, VaultError> {
