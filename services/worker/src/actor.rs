@@ -150,3 +150,39 @@ impl Directory {
         actor
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stage::Stage;
+    use proto_msgs::{ItemType, Status};
+    use tokio::task::LocalSet;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_actor_leaves_the_directory_and_another_takes_the_next_command() {
+        let stage = Stage::new(ItemType::Secrets).await;
+        let directory = Directory::new(1, stage.fences.clone());
+        let sync = async || {
+            let command = stage.command().await;
+            directory.sync(&stage.parts, command, CorrelationId::from_random(1)).await
+        };
+        let story = async {
+            sync().await.unwrap();
+            assert_eq!(directory.actors.len(), 1);
+            tokio::time::sleep(IDLE * 3).await;
+            assert_eq!(directory.actors.len(), 0);
+            sync().await.unwrap();
+            assert_eq!(stage.head().await.envelope.body.status, Status::Retrying);
+        };
+        LocalSet::new().run_until(story).await;
+    }
+
+    #[test]
+    fn places_are_given_back() {
+        let directory = Directory::new(1, Arc::default());
+        let place = directory.enter();
+        assert!(place.is_some() && directory.enter().is_none());
+        drop(place);
+        assert!(directory.enter().is_some());
+    }
+}

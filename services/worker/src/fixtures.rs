@@ -9,6 +9,7 @@ use proto_msgs::{
     config::{Change, DiscoveredVault, TargetType},
     vault::VaultIdentity,
 };
+use vault::memory::{Content, Item, Owner, Slot, Version};
 
 /// Seconds after a fixed point.
 pub(crate) fn at(seconds: i64) -> Timestamp {
@@ -60,4 +61,29 @@ pub(crate) fn config() -> Config {
 pub(crate) fn entry(config: Config, revision: u64) -> Entry<Config> {
     let envelope = Envelope::new(MessageId::from_random(1), CorrelationId::from_random(2), at(0), config);
     Entry { envelope, sequence: Sequence(revision), time: at(0) }
+}
+
+/// What is live in a vault under the name that the tests use.
+fn live(owner: &Owner, kind: ItemType) -> Option<Item> {
+    match owner.slot(kind, &"item".parse().unwrap())? {
+        Slot::Live { item, .. } => Some(item),
+        Slot::Deleted { .. } => None,
+    }
+}
+
+pub(crate) fn newest(owner: &Owner, kind: ItemType) -> Version {
+    live(owner, kind).and_then(|mut item| item.versions.pop()).expect("nothing is there")
+}
+
+/// How many versions of the secret there are.
+pub(crate) fn versions(owner: &Owner) -> usize {
+    live(owner, ItemType::Secrets).map_or(0, |item| item.versions.len())
+}
+
+/// Whether the secret's newest value is that one.
+pub(crate) fn holds(owner: &Owner, value: &str) -> bool {
+    match newest(owner, ItemType::Secrets).content {
+        Content::Secret(held) => held.expose_text() == Some(value),
+        Content::Certificate { .. } | Content::Key { .. } => false,
+    }
 }

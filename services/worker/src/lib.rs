@@ -18,6 +18,8 @@ mod settings;
 
 #[cfg(test)]
 mod fixtures;
+#[cfg(test)]
+mod stage;
 
 use std::sync::Arc;
 

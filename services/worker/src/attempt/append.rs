@@ -12,10 +12,11 @@ use proto_msgs::{Envelope, MessageId, Record, Status};
 
 use super::work::Work;
 
-/// How often a message is offered while the log cannot be reached; each try takes the client's own limits.
-const TRIES: u32 = 6;
+/// How often a message is offered while the log cannot be reached: for more than a minute, in which a cluster gets a new
+/// leader and a network comes back. Each try takes the client's own limits.
+pub(super) const TRIES: u32 = 60;
 /// Between two of those.
-const TRY_EVERY: Duration = Duration::from_secs(1);
+pub(super) const TRY_EVERY: Duration = Duration::from_secs(1);
 
 /// Why a message of an attempt is not in the log.
 #[derive(Debug)]

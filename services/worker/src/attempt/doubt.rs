@@ -1,19 +1,15 @@
 //! What becomes of an attempt whose outcome was refused: somebody else went on with the record while it may have
 //! written. The log itself remembers that, so that neither this worker nor any coordinator has to.
 
-use std::time::Duration;
-
 use broker::LogError;
 use domain::lifecycle;
 use proto_msgs::{Envelope, Record, Status, record::UnresolvedAttempt};
 
-use super::work::Work;
+use super::{
+    append::{TRIES, TRY_EVERY},
+    work::Work,
+};
 use crate::{error::RecordError, metrics::Metrics};
-
-/// How often that is tried: for more than a minute, in which a cluster gets a new leader, and a network comes back.
-const TRIES: u32 = 90;
-/// Between two tries.
-const TRY_EVERY: Duration = Duration::from_secs(1);
 
 /// Notes on the record, as it is by now, that this attempt may have written.
 pub(super) async fn refused(work: &Work<'_>) -> RecordError {

@@ -17,6 +17,9 @@ mod steps;
 mod unresolved;
 mod work;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use domain::{lifecycle, timing::WRITE_MAY_BEGIN_WITHIN};

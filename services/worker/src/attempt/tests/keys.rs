@@ -1,0 +1,80 @@
+//! Keys.
+
+use proto_msgs::{ItemType, Status, VersionId, record::OutcomeKind};
+use vault::{
+    Operation,
+    memory::{End, Fate},
+};
+
+use crate::fixtures::newest;
+use crate::stage::{Stage, name, on, tagged};
+
+const KIND: ItemType = ItemType::Keys;
+
+async fn stage() -> (Stage, VersionId) {
+    let stage = Stage::new(KIND).await;
+    let version = stage.source().make_key(&name(), "RSA", on()).unwrap();
+    stage.pass(60).await;
+    (stage, version)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_restore_takes_three_calls() {
+    let (stage, version) = stage().await;
+    let record = stage.sync().await;
+    let report = record.last_attempt.unwrap();
+    assert_eq!((record.status, report.outcome), (Status::Active, OutcomeKind::Written));
+    assert_eq!((report.calls.get, report.calls.set), (2, 1));
+    assert_eq!(newest(&stage.target(), KIND).id, version);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_rotated_between_the_read_and_the_backup_is_remembered_as_it_was_restored() {
+    let (stage, first) = stage().await;
+    let owner = stage.source();
+    stage.fate(Operation::BackupKey, move || {
+        owner.make_key(&name(), "RSA", tagged("a")).unwrap();
+        Fate::FINE
+    });
+    let baseline = stage.sync().await.baseline.unwrap();
+    let second = newest(&stage.source(), KIND).id;
+    assert_ne!(first, second);
+    assert_eq!((baseline.source.version, baseline.target.version), (Some(second.clone()), Some(second)));
+    assert_eq!(baseline.read_at, proto_msgs::Timestamp::default());
+    stage.mend();
+    let record = stage.sync_later().await;
+    assert_eq!((record.status, record.last_attempt.unwrap().outcome), (Status::Active, OutcomeKind::Equal));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_restored_by_an_attempt_nobody_heard_of_is_known_again_after_a_rotation() {
+    let (stage, first) = stage().await;
+    stage.fail(Operation::RestoreKey, End::Lost);
+    assert!(stage.sync().await.unresolved.is_some());
+    stage.source().make_key(&name(), "RSA", on()).unwrap();
+    stage.mend();
+    let record = stage.sync_later().await;
+    assert_eq!((record.status, record.unresolved), (Status::BlockedTargetKeyExists, None));
+    assert_eq!(record.baseline.unwrap().source.version, Some(first));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restored_key_whose_tags_changed_since_is_updated() {
+    let (stage, _) = stage().await;
+    stage.fail(Operation::RestoreKey, End::Lost);
+    stage.sync().await;
+    stage.source().update(KIND, &name(), &tagged("a")).unwrap();
+    stage.mend();
+    assert_eq!(stage.sync_later().await.last_attempt.unwrap().outcome, OutcomeKind::Updated);
+    assert_eq!(newest(&stage.target(), KIND).attributes, tagged("a"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_of_somebody_else_is_never_replaced() {
+    let (stage, _) = stage().await;
+    stage.target().make_key(&name(), "RSA", on()).unwrap();
+    let mut command = stage.command().await;
+    command.behaviour.overwrite_on_conflict = true;
+    stage.run(command).await.unwrap();
+    assert_eq!(stage.head().await.envelope.body.status, Status::BlockedTargetKeyExists);
+}

@@ -1,0 +1,79 @@
+//! Overwriting what is not Keyferry's.
+
+use domain::lifecycle;
+use proto_msgs::{ErrorCode, ItemType, Record, Sequence, Status, worker::SyncRecord};
+
+use crate::fixtures::{holds, versions};
+use crate::stage::{Stage, name, on};
+
+/// A conflict, and leave to overwrite it.
+async fn conflict() -> (Stage, SyncRecord) {
+    let stage = Stage::new(ItemType::Secrets).await;
+    stage.source().set_secret(&name(), "one", on()).unwrap();
+    stage.target().set_secret(&name(), "somebody's", on()).unwrap();
+    let mut command = stage.command().await;
+    command.behaviour.overwrite_on_conflict = true;
+    (stage, command)
+}
+
+async fn left_alone(stage: &Stage) -> Record {
+    let record = stage.head().await.envelope.body;
+    assert_eq!((record.status, record.code), (Status::Retrying, Some(ErrorCode::TransientNetwork)));
+    assert_eq!((record.unresolved.clone(), record.next_attempt.is_some()), (None, true));
+    assert!(holds(&stage.target(), "somebody's"));
+    assert_eq!(versions(&stage.target()), 1);
+    record
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_foreign_item_is_overwritten_where_that_is_wanted() {
+    let (stage, command) = conflict().await;
+    stage.run(command).await.unwrap();
+    assert_eq!(stage.head().await.envelope.body.status, Status::Active);
+    assert!(holds(&stage.target(), "one"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_foreign_item_is_left_alone_after_an_edit_nobody_told_the_worker_of() {
+    let (stage, command) = conflict().await;
+    stage.edit(|config| config.spec.exclude.push("item".to_owned())).await;
+    stage.run(command).await.unwrap();
+    left_alone(&stage).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_foreign_item_is_left_alone_under_a_deleted_config() {
+    let (stage, mut command) = conflict().await;
+    command.revision = stage.edit(|config| config.deleted = true).await;
+    stage.run(command).await.unwrap();
+    left_alone(&stage).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_foreign_item_is_left_alone_by_an_owner_that_lost_its_slot() {
+    let (stage, command) = conflict().await;
+    stage.take_slot(Sequence(command.epoch.0)).await;
+    stage.run(command).await.unwrap();
+    left_alone(&stage).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_foreign_item_is_left_alone_where_the_log_does_not_answer() {
+    let (stage, command) = conflict().await;
+    stage.config_is_unreadable();
+    stage.run(command).await.unwrap();
+    left_alone(&stage).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_somebody_put_over_our_copy_is_foreign_too() {
+    let stage = Stage::new(ItemType::Secrets).await;
+    stage.source().set_secret(&name(), "one", on()).unwrap();
+    let record = stage.sync().await;
+    stage.target().set_secret(&name(), "meddled", on()).unwrap();
+    stage.append(lifecycle::asked(record, proto_msgs::Revision(1))).await;
+    let command = stage.command().await;
+    stage.edit(|config| config.spec.exclude.push("item".to_owned())).await;
+    stage.run(command).await.unwrap();
+    assert!(holds(&stage.target(), "meddled"));
+}

@@ -1,0 +1,110 @@
+//! Attempts whose outcome was never known.
+
+use proto_msgs::{
+    ItemType, Status,
+    record::{Arrival, OutcomeKind},
+};
+use vault::{Operation, VaultErrorKind, memory::End};
+
+use crate::fixtures::{holds, newest, versions};
+use crate::stage::{Stage, name, on, tagged};
+
+const THROTTLED: End = End::Refused { kind: VaultErrorKind::Throttled, retry_after: None };
+
+/// A secret whose first write arrived, and its answer did not.
+async fn lost() -> Stage {
+    let stage = Stage::new(ItemType::Secrets).await;
+    stage.source().set_secret(&name(), "one", on()).unwrap();
+    stage.pass(60).await;
+    stage.fail(Operation::WriteSecret, End::Lost);
+    let record = stage.sync().await;
+    assert_eq!(record.status, Status::Retrying);
+    assert!(record.unresolved.is_some());
+    stage.pass(60).await;
+    stage.mend();
+    stage
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_whose_answer_was_lost_is_settled_without_another() {
+    let stage = lost().await;
+    let record = stage.sync().await;
+    assert_eq!((record.status, record.unresolved), (Status::Active, None));
+    assert_eq!(record.baseline.unwrap().how, Arrival::Written);
+    assert_eq!(record.last_attempt.unwrap().outcome, OutcomeKind::Settled);
+    assert_eq!(versions(&stage.target()), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_written_is_remembered_as_such_when_the_source_moved_on_and_the_next_write_fails() {
+    let stage = lost().await;
+    let first = newest(&stage.source(), ItemType::Secrets).id;
+    stage.source().set_secret(&name(), "two", tagged("a")).unwrap();
+    stage.fail(Operation::WriteSecret, THROTTLED);
+    let record = stage.sync_later().await;
+    let baseline = record.baseline.unwrap();
+    assert_eq!((record.status, record.unresolved), (Status::Retrying, None));
+    assert_eq!((baseline.source.version, baseline.source.attributes), (Some(first), on()));
+    stage.mend();
+    assert_eq!(stage.sync_later().await.status, Status::Active);
+    assert!(holds(&stage.target(), "two"));
+    assert_eq!(newest(&stage.target(), ItemType::Secrets).attributes, tagged("a"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn attributes_that_changed_meanwhile_are_not_taken_for_written() {
+    let stage = lost().await;
+    stage.source().update(ItemType::Secrets, &name(), &tagged("a")).unwrap();
+    stage.fail(Operation::Update, THROTTLED);
+    assert_eq!(stage.sync_later().await.status, Status::Retrying);
+    stage.mend();
+    stage.sync_later().await;
+    assert_eq!(newest(&stage.target(), ItemType::Secrets).attributes, tagged("a"));
+    assert_eq!(versions(&stage.target()), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_never_arrived_is_made_again_though_nothing_changed_since() {
+    let stage = Stage::new(ItemType::Secrets).await;
+    stage.source().set_secret(&name(), "one", on()).unwrap();
+    stage.sync().await;
+    stage.target().delete(ItemType::Secrets, &name()).unwrap();
+    stage.target().purge(ItemType::Secrets, &name()).unwrap();
+    stage.fail(Operation::WriteSecret, End::Never);
+    let command = stage.retry().await;
+    stage.run(proto_msgs::worker::SyncRecord { thorough: true, ..command }).await.unwrap();
+    stage.mend();
+    stage.pass(60).await;
+    let retry = stage.retry().await;
+    assert!(retry.outcome_unknown);
+    stage.run(proto_msgs::worker::SyncRecord { thorough: false, ..retry }).await.unwrap();
+    assert!(holds(&stage.target(), "one"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_adopted_item_does_not_become_a_written_one_by_an_attempt_that_wrote_nothing() {
+    let stage = Stage::new(ItemType::Secrets).await;
+    stage.source().set_secret(&name(), "one", on()).unwrap();
+    stage.target().set_secret(&name(), "one", on()).unwrap();
+    stage.sync().await;
+    stage.source().update(ItemType::Secrets, &name(), &tagged("a")).unwrap();
+    stage.fail(Operation::Update, End::Never);
+    assert!(stage.sync_later().await.unresolved.is_some());
+    stage.mend();
+    let record = stage.sync_later().await;
+    assert_eq!(record.baseline.unwrap().how, Arrival::Adopted);
+    assert_eq!(newest(&stage.target(), ItemType::Secrets).attributes, tagged("a"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn something_else_at_the_target_is_not_taken_for_what_was_to_be_written() {
+    let stage = Stage::new(ItemType::Secrets).await;
+    stage.source().set_secret(&name(), "one", on()).unwrap();
+    stage.fail(Operation::WriteSecret, End::Never);
+    stage.sync().await;
+    stage.mend();
+    stage.target().set_secret(&name(), "somebody's", on()).unwrap();
+    let record = stage.sync_later().await;
+    assert_eq!((record.status, record.unresolved), (Status::BlockedTargetConflict, None));
+    assert!(holds(&stage.target(), "somebody's"));
+}

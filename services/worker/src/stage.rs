@@ -1,0 +1,231 @@
+//! What the tests of attempts and of the whole worker play on: two vaults, a log, one record, and whoever else has a
+//! hand in them.
+
+use std::{sync::Arc, time::Duration};
+
+use broker::{
+    Broker, Entry,
+    memory::{Crossing, Fate as Weather, MemoryClient, MemoryServer, What},
+};
+use proto_msgs::{
+    Config, CorrelationId, Envelope, Epoch, ItemName, ItemType, Record, RecordId, Revision, Sequence, Status, hash,
+    subject::Subjects,
+    vault::{Attributes, ItemMeta, Side},
+    worker::{Listing, SlotLease, SyncRecord},
+};
+use runtime::{Origin, SeededEntropy, TokioClock};
+use vault::{
+    Operation, Vaults,
+    memory::{End, Fate, MemoryAzure, MemoryCall, Owner},
+};
+
+use crate::{
+    RecordError, WorkerParts, attempt,
+    fences::Fences,
+    fixtures::{at, config},
+};
+
+const CORRELATION: u128 = 77;
+const WORKER: &str = "worker-1";
+
+pub(crate) struct Stage {
+    pub azure: MemoryAzure,
+    /// The worker's connection.
+    pub line: MemoryClient,
+    pub fences: Arc<Fences>,
+    pub parts: WorkerParts,
+    /// Everybody else's.
+    pub others: Broker,
+    config: Config,
+    revision: Revision,
+    epoch: Epoch,
+    record: RecordId,
+    server: MemoryServer,
+}
+
+impl Stage {
+    /// A record that waits for its first attempt. Needs a runtime whose clock is paused.
+    pub(crate) async fn new(kind: ItemType) -> Self {
+        let clock = Arc::new(TokioClock::new(at(0)));
+        let servers_clock = clock.clone();
+        let azure = MemoryAzure::new(Arc::new(move || runtime::Clock::now(&*servers_clock)), 42);
+        let config = config();
+        [&config.source, &config.target].into_iter().for_each(|vault| azure.add_vault(vault.clone()));
+        let server = MemoryServer::new(Subjects::default(), at(0));
+        let (line, others) = (server.client(WORKER), server.client("others").broker());
+        let origin = Origin::new(clock, Arc::new(SeededEntropy::new(7)), WORKER.parse().unwrap());
+        let parts =
+            WorkerParts { broker: line.broker(), vaults: Arc::new(azure.clone()), origin, metrics: Arc::default() };
+        let record = RecordId { config: config.id, kind, name: name() };
+        let fences = Arc::<Fences>::default();
+        let mut stage =
+            Self { azure, line, fences, parts, others, config, revision: Revision(0), epoch: Epoch(0), record, server };
+        stage.revision = stage.edit(|_| {}).await;
+        stage.epoch = stage.take_slot(Sequence(0)).await;
+        stage.fences.read_all(stage.fences.missed(), &[]);
+        stage.beat();
+        stage.append(Record::new(stage.record.clone(), Status::Pending, None)).await;
+        stage
+    }
+
+    /// The parts of a second worker on the same log and vaults.
+    pub(crate) fn another_worker(&self) -> WorkerParts {
+        let (clock, entropy) = (self.parts.origin.clock(), Arc::new(SeededEntropy::new(8)));
+        WorkerParts {
+            broker: self.server.client("worker-2").broker(),
+            origin: Origin::new(clock, entropy, "worker-2".parse().unwrap()),
+            ..self.parts.clone()
+        }
+    }
+
+    pub(crate) fn source(&self) -> Owner {
+        self.azure.owner(&self.config.source.name)
+    }
+
+    pub(crate) fn target(&self) -> Owner {
+        self.azure.owner(&self.config.target.name)
+    }
+
+    /// Somebody saves the config; the worker hears nothing of it.
+    pub(crate) async fn edit(&self, change: impl FnOnce(&mut Config)) -> Revision {
+        let mut config = self.config.clone();
+        change(&mut config);
+        self.others.configs().put(&self.envelope(config), self.revision).await.unwrap()
+    }
+
+    /// Somebody takes the target's slot over.
+    pub(crate) async fn take_slot(&self, expected: Sequence) -> Epoch {
+        let slot = hash::slot(&self.config.target.uri);
+        let lease = SlotLease { slot, owner: "coordinator-1".parse().unwrap(), epoch: None, renewals: 0 };
+        self.others.leases().take(&self.envelope(lease), expected).await.unwrap()
+    }
+
+    /// The worker's heartbeat goes out and comes back.
+    pub(crate) fn beat(&self) {
+        self.fences.pulse.sent(1, self.parts.origin.boot());
+        self.fences.pulse.heard(1);
+    }
+
+    /// Lets time go by; NATS is heard in the end.
+    pub(crate) async fn pass(&self, seconds: u64) {
+        tokio::time::advance(Duration::from_secs(seconds)).await;
+        self.beat();
+    }
+
+    pub(crate) async fn head(&self) -> Entry<Record> {
+        self.others.log().record(&self.record).await.unwrap().unwrap()
+    }
+
+    /// Somebody else appends the record's next state.
+    pub(crate) async fn append(&self, record: Record) -> Sequence {
+        let expected = self.others.log().record(&self.record).await.unwrap().map_or(Sequence(0), |head| head.sequence);
+        self.others.log().append_record(&self.envelope(record), expected).await.unwrap()
+    }
+
+    /// What a coordinator sends that has just listed the source.
+    pub(crate) async fn command(&self) -> SyncRecord {
+        let (listed, listed_at) = self.listed().await.unzip();
+        SyncRecord { listed, listed_at, ..self.retry().await }
+    }
+
+    /// What a coordinator sends that has listed nothing.
+    pub(crate) async fn retry(&self) -> SyncRecord {
+        let Entry { envelope, sequence, .. } = self.head().await;
+        SyncRecord {
+            expected: sequence,
+            epoch: self.epoch,
+            revision: self.revision,
+            outcome_unknown: envelope.body.unresolved.is_some(),
+            thorough: envelope.body.thorough,
+            source: self.config.source.clone(),
+            target: self.config.target.clone(),
+            behaviour: self.config.spec.behaviour.clone(),
+            listed: None,
+            listed_at: None,
+            record: envelope.body,
+        }
+    }
+
+    pub(crate) async fn run(&self, command: SyncRecord) -> Result<(), RecordError> {
+        attempt::run(&self.parts, &self.fences, command, CorrelationId::from_random(CORRELATION)).await
+    }
+
+    /// One attempt of a coordinator that has just listed the source, to its end in the log.
+    pub(crate) async fn sync(&self) -> Record {
+        let command = self.command().await;
+        self.run(command).await.unwrap();
+        self.head().await.envelope.body
+    }
+
+    /// The same, later: after a failure or in the next cycle.
+    pub(crate) async fn sync_later(&self) -> Record {
+        self.pass(60).await;
+        self.sync().await
+    }
+
+    /// The calls of a kind end like that.
+    pub(crate) fn fail(&self, operation: Operation, end: End) {
+        self.fate(operation, move || Fate::ends(end));
+    }
+
+    /// What becomes of the calls of a kind, and what happens before.
+    pub(crate) fn fate(&self, operation: Operation, fate: impl Fn() -> Fate + Send + Sync + 'static) {
+        self.azure.set_fates(move |call: &MemoryCall| if call.operation == operation { fate() } else { Fate::FINE });
+    }
+
+    pub(crate) fn mend(&self) {
+        self.azure.set_fates(|_| Fate::FINE);
+    }
+
+    /// The source's item as it is listed now.
+    pub(crate) async fn listed(&self) -> Option<(ItemMeta, proto_msgs::Timestamp)> {
+        let vault = self.azure.open(Side::Source, &self.config.source).await.unwrap();
+        let page = vault.list(self.record.kind, Listing::Live, None, CorrelationId::from_random(1)).await.unwrap();
+        page.live.into_iter().find(|item| item.name == self.record.name).map(|item| (item, page.read_at))
+    }
+
+    /// The worker cannot read the config from the log.
+    pub(crate) fn config_is_unreadable(&self) {
+        let subject = self.others.subjects.config(&self.config.id);
+        self.weather(Weather::Lost, move |crossing| crossing.what == What::Read && crossing.subject == subject);
+    }
+
+    /// What the worker appends takes that long to arrive.
+    pub(crate) fn appends_arrive_late(&self, by: Duration) {
+        self.weather(Weather::Late(by), |crossing| crossing.what == What::Append);
+    }
+
+    /// The worker is connected, and hears nothing any more.
+    pub(crate) fn deafen(&self) {
+        self.weather(Weather::Lost, |crossing| crossing.what == What::Delivery);
+    }
+
+    /// What becomes of some of the worker's messages.
+    fn weather(&self, fate: Weather, concerns: impl Fn(&Crossing<'_>) -> bool + Send + 'static) {
+        self.server.set_weather(
+            move |crossing| {
+                if crossing.client == WORKER && concerns(crossing) { fate } else { Weather::Fine }
+            },
+        );
+    }
+
+    fn envelope<T: proto_msgs::Message>(&self, body: T) -> Envelope<T> {
+        self.parts.origin.envelope(CorrelationId::from_random(CORRELATION), body)
+    }
+}
+
+pub(crate) fn name() -> ItemName {
+    "item".parse().unwrap()
+}
+
+pub(crate) fn on() -> Attributes {
+    Attributes { enabled: true, not_before: None, expires: None, content_type: None, tags: Default::default() }
+}
+
+pub(crate) fn off() -> Attributes {
+    Attributes { enabled: false, ..on() }
+}
+
+pub(crate) fn tagged(tag: &str) -> Attributes {
+    Attributes { tags: [(tag.to_owned(), "1".to_owned())].into(), ..on() }
+}
