@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     config::Config,
-    error::{ErrorCode, Recoverability, Refusal},
+    docs,
+    error::{ErrorCode, Recoverability, Refusal, RequestCode},
     ids::{ConfigId, CorrelationId, Epoch, ItemType, MemberId, RecordKey, Revision, RunId, Sequence},
     record::Record,
     run::Run,
@@ -180,6 +181,16 @@ pub struct Explanation {
     pub page: String,
 }
 
+impl Explanation {
+    /// What is known of a code or status.
+    pub fn of(word: &str) -> Option<Self> {
+        let page = docs::explain(word)?;
+        let of_error = page.word.parse().ok().map(ErrorCode::recoverability);
+        let of_request = page.word.parse().ok().map(RequestCode::recoverability);
+        Some(Self { code: page.word.to_owned(), recoverability: of_error.or(of_request), page: page.text.to_owned() })
+    }
+}
+
 /// What the event stream sends, one JSON object a message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -226,4 +237,19 @@ pub enum ApiRole {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NameReservation {
     pub config: ConfigId,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_is_explained_with_who_can_mend_it() {
+        let codes = ErrorCode::ALL.iter().map(|code| (code.as_str(), code.recoverability()));
+        let requests = RequestCode::ALL.iter().map(|code| (code.as_str(), code.recoverability()));
+        for (word, recoverability) in codes.chain(requests) {
+            assert_eq!(Explanation::of(word).unwrap().recoverability, Some(recoverability), "{word}");
+        }
+        assert_eq!(Explanation::of("active").unwrap().recoverability, None);
+    }
 }

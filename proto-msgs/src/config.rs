@@ -44,26 +44,56 @@ pub enum TargetType {
 
 /// A vault, by the name discovery knows it under, or by hand.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, try_from = "AnyVault")]
 pub enum VaultRef {
     Discovered(DiscoveredVault),
     ByHand(VaultByHand),
 }
 
 /// A vault that discovery finds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DiscoveredVault {
     pub vault: String,
 }
 
 /// A vault that discovery cannot see.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct VaultByHand {
     pub uri: String,
     pub subscription: String,
     pub region: String,
+}
+
+/// Either kind of reference as it is read: with every key there is, so that a wrong or missing one is named.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a vault: { vault: NAME }, or { uri, subscription, region }")]
+struct AnyVault {
+    vault: Option<String>,
+    uri: Option<String>,
+    subscription: Option<String>,
+    region: Option<String>,
+}
+
+impl TryFrom<AnyVault> for VaultRef {
+    type Error = &'static str;
+
+    fn try_from(given: AnyVault) -> Result<Self, &'static str> {
+        match given {
+            AnyVault { vault: Some(vault), uri: None, subscription: None, region: None } => {
+                Ok(Self::Discovered(DiscoveredVault { vault }))
+            }
+            AnyVault { vault: Some(_), .. } => Err("give `vault`, or `uri`, `subscription` and `region`, not both"),
+            AnyVault { uri: Some(uri), subscription: Some(subscription), region: Some(region), .. } => {
+                Ok(Self::ByHand(VaultByHand { uri, subscription, region }))
+            }
+            AnyVault { uri: None, subscription: None, region: None, .. } => {
+                Err("`vault` is missing; or give `uri`, `subscription` and `region`")
+            }
+            AnyVault { uri: None, .. } => Err("`uri` is missing; it goes with `subscription` and `region`"),
+            AnyVault { subscription: None, .. } => Err("`subscription` is missing; it goes with `uri` and `region`"),
+            AnyVault { region: None, .. } => Err("`region` is missing; it goes with `uri` and `subscription`"),
+        }
+    }
 }
 
 /// Which items of the source become records.
@@ -151,4 +181,29 @@ pub struct Change {
     pub reason: Option<String>,
     pub correlation_id: CorrelationId,
     pub at: Timestamp,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vault_reference_is_read_back_and_its_mistakes_are_named() {
+        let by_hand = r#"{"uri":"https://a","subscription":"s","region":"westeurope"}"#;
+        for text in [r#"{"vault":"a"}"#, by_hand] {
+            let reference: VaultRef = serde_json::from_str(text).unwrap();
+            assert_eq!(serde_json::to_string(&reference).unwrap(), text);
+        }
+        for (text, word) in [
+            (r#"{"vualt":"a"}"#, "vualt"),
+            (r#"{"uri":"https://a","subscription":"s"}"#, "`region` is missing"),
+            (r#"{"region":"a"}"#, "`uri` is missing"),
+            (r#"{"vault":"a","uri":"https://a"}"#, "not both"),
+            ("{}", "`vault` is missing"),
+            (r#""a""#, "{ vault: NAME }"),
+        ] {
+            let error = serde_json::from_str::<VaultRef>(text).unwrap_err().to_string();
+            assert!(error.contains(word), "{text}: {error}");
+        }
+    }
 }

@@ -74,12 +74,26 @@ fn rust(name: &str, text: &str) -> Vec<String> {
     if code >= MAX_CODE_LINES {
         found.push(format!("{name}: {code} lines of code, at most {} may be: split it by subject", MAX_CODE_LINES - 1));
     }
+    found.extend(unbiased(name, text));
     for row in WITHOUT.iter().filter(|row| Path::new(name).starts_with(row.folder)) {
         for (number, line) in text.lines().enumerate().filter(|(_, line)| is_code(line)) {
             let code = line.split("//").next().unwrap_or(line);
             for word in row.words.iter().filter(|word| has_word(code, word)) {
                 found.push(format!("{name}:{}: `{word}`: {}", number + 1, row.because));
             }
+        }
+    }
+    found
+}
+
+/// A `select!` takes its branches in a random order unless it says `biased`, and no seed then replays a run.
+fn unbiased(name: &str, text: &str) -> Vec<String> {
+    let mut code = text.lines().enumerate().filter(|(_, line)| is_code(line)).peekable();
+    let mut found = Vec::new();
+    while let Some((number, line)) = code.next() {
+        let is_open = line.trim_end().ends_with("select! {");
+        if is_open && code.peek().is_none_or(|(_, next)| next.trim() != "biased;") {
+            found.push(format!("{name}:{}: `select!` without `biased;` as its first line", number + 1));
         }
     }
     found
@@ -141,6 +155,14 @@ mod tests {
         assert_eq!(rust("services/domain/src/plan.rs", text).len(), 1);
         assert!(rust("services/worker/src/lib.rs", text).is_empty());
         assert!(rust("services/domain/src/plan.rs", "//! Why.\nfn instantly(is_async_task: bool) {}\n").is_empty());
+    }
+
+    #[test]
+    fn a_select_in_random_order_is_found() {
+        let select = |first: &str| format!("//! Why.\nfn f() {{\n    tokio::select! {{\n        {first}\n    }}\n}}\n");
+
+        assert!(rust("a.rs", &select("// Why.\n        biased;\n        () = a() => {}")).is_empty());
+        assert_eq!(rust("a.rs", &select("() = a() => {}")).len(), 1);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use proto_msgs::{
     vault::{Side, VaultIdentity},
 };
 
-use crate::rule::Matcher;
+use crate::rule::{Matcher, NameGlob};
 
 /// Longest name of a config, in characters.
 const NAME_MAX: usize = 80;
@@ -26,6 +26,10 @@ pub fn check_spec(spec: &ConfigSpec) -> Vec<String> {
     }
     if name != spec.name {
         problems.push("name: take the blanks at its ends away".to_owned());
+    }
+    // Paths of the API have names in them, where these two mean something else.
+    if matches!(name, "." | "..") {
+        problems.push("name: give one that is not made of dots alone".to_owned());
     }
     if spec.item_types.is_empty() {
         problems.push("item_types: choose at least one of secrets, certificates, keys".to_owned());
@@ -61,16 +65,24 @@ pub fn check_pair(source: &VaultIdentity, target: &VaultIdentity) -> Result<(), 
 }
 
 fn check_rule(spec: &ConfigSpec, problems: &mut Vec<String>) {
-    let patterns = spec.exclude.iter().chain(match &spec.rule {
+    let pattern = match &spec.rule {
         Rule::Tagged { tag } => Some(tag),
         Rule::Pattern { glob } => Some(glob),
         Rule::All {} | Rule::Manual { .. } => None,
-    });
-    if patterns.into_iter().any(|pattern| pattern.len() > PATTERN_MAX) {
-        problems.push(format!("rule: a glob or tag may have at most {PATTERN_MAX} bytes"));
+    };
+    let labelled = spec.exclude.iter().map(|glob| ("exclude", glob)).chain(pattern.map(|pattern| ("rule", pattern)));
+    let too_long: Vec<_> = labelled.filter(|(_, pattern)| pattern.len() > PATTERN_MAX).collect();
+    if !too_long.is_empty() {
+        let say = |(label, _)| format!("{label}: a glob or tag may have at most {PATTERN_MAX} bytes");
+        problems.extend(too_long.into_iter().map(say));
         return;
     }
-    if let Err(error) = Matcher::new(spec) {
+    for glob in &spec.exclude {
+        if let Err(error) = NameGlob::new(glob) {
+            problems.push(format!("exclude: {error}"));
+        }
+    }
+    if let Err(error) = Matcher::new(&ConfigSpec { exclude: Vec::new(), ..spec.clone() }) {
         problems.push(format!("rule: {error}"));
     }
     if let Rule::Manual { names } = &spec.rule {
@@ -138,7 +150,13 @@ mod tests {
         bad.exclude = vec!["[".to_owned()];
         bad.target = bad.source.clone();
         let problems = check_spec(&bad);
-        for field in ["name:", "item_types:", "rule:", "target:"] {
+        for field in ["name:", "item_types:", "rule:", "exclude:", "target:"] {
+            assert!(problems.iter().any(|problem| problem.starts_with(field)), "{field} in {problems:?}");
+        }
+        bad.exclude = vec!["x".repeat(PATTERN_MAX + 1)];
+        bad.name = "..".to_owned();
+        let problems = check_spec(&bad);
+        for field in ["name:", "exclude: a glob"] {
             assert!(problems.iter().any(|problem| problem.starts_with(field)), "{field} in {problems:?}");
         }
     }

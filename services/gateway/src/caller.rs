@@ -1,9 +1,10 @@
-//! Who calls: a bearer token, known by its hash, with a role.
+//! Who calls: a bearer token, known by its hash, with a role. And whether they say more than they should.
 
 use std::{future::Future, pin::Pin};
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload, http::header::AUTHORIZATION, web};
 use proto_msgs::{CorrelationId, RequestCode, api::ApiRole};
+use serde::{Deserialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 
 use crate::{
@@ -46,6 +47,40 @@ impl FromRequest for Caller {
         let request = request.clone();
         Box::pin(async move { of(&request).await })
     }
+}
+
+/// Somebody with a good token whose request says nothing beyond its path. Anything more would be passed over in
+/// silence, so it is refused.
+#[derive(Debug, Clone)]
+pub struct Bare(pub Caller);
+
+impl FromRequest for Bare {
+    type Error = Failure;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Failure>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (request, body) = (request.clone(), web::Bytes::from_request(request, payload));
+        Box::pin(async move {
+            let caller = of(&request).await?;
+            query::<Nothing>(&request)?;
+            match body.await {
+                Ok(body) if body.is_empty() => Ok(Self(caller)),
+                Ok(_) | Err(_) => Err(Failure::invalid("this takes no body", "send the request without one")),
+            }
+        })
+    }
+}
+
+/// The query of a path that has none.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Nothing {}
+
+/// The query of a request, read strictly.
+pub fn query<T: DeserializeOwned>(request: &HttpRequest) -> Result<T, Failure> {
+    web::Query::<T>::from_query(request.query_string()).map(web::Query::into_inner).map_err(|error| {
+        Failure::invalid(format!("the query cannot be read: {error}"), "/openapi.json has the parameters of each path")
+    })
 }
 
 async fn of(request: &HttpRequest) -> Result<Caller, Failure> {

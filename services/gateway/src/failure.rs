@@ -8,7 +8,7 @@ use actix_web::{
     dev::{ServiceRequest, ServiceResponse},
     http::{
         StatusCode,
-        header::{HeaderName, HeaderValue, WWW_AUTHENTICATE},
+        header::{ALLOW, HeaderName, HeaderValue, WWW_AUTHENTICATE},
     },
     middleware::Next,
     web,
@@ -16,7 +16,7 @@ use actix_web::{
 use broker::{BusError, LogError};
 use proto_msgs::{CorrelationId, Problem, RequestCode, error::Refusal};
 
-use crate::GatewayParts;
+use crate::{BODY_MAX, GatewayParts};
 
 /// Given by the client, or made here; in every answer.
 pub const CORRELATION: HeaderName = HeaderName::from_static("x-correlation-id");
@@ -73,7 +73,7 @@ fn fix(code: RequestCode) -> &'static str {
     match code {
         RequestCode::RevisionMismatch => "read it again, and repeat the change",
         RequestCode::Unavailable => "try again in a few seconds; if it lasts, check that NATS and a coordinator run",
-        RequestCode::InvalidInput => "compare the request with the documentation",
+        RequestCode::InvalidInput => "compare the request with /openapi.json",
         RequestCode::NotFound => "check the path, and that what it names still exists",
         RequestCode::AlreadyExists => "choose another name",
         RequestCode::Unauthenticated => "send `Authorization: Bearer TOKEN`; `keyferry token create` makes one",
@@ -101,15 +101,24 @@ pub async fn as_problem(
     let correlation: CorrelationId =
         given.or_else(made).ok_or_else(|| actix_web::error::ErrorInternalServerError(""))?;
     request.extensions_mut().insert(correlation);
-    let mut response = match next.call(request).await {
-        Ok(response) => {
-            let refused = response.response().error().map(|error| problem(error, response.status(), correlation));
-            match refused {
-                Some(refused) => response.into_response(refused).map_into_boxed_body(),
-                None => response.map_into_boxed_body(),
-            }
+    let response = next.call(request).await?;
+    let refusal = match response.response().error() {
+        Some(error) => match error.as_error::<Failure>() {
+            Some(Failure(refusal)) => Some(refusal.clone()),
+            None => Some(by_status(response.status(), error.to_string())),
+        },
+        // The framework's own answer where a path does not have the method.
+        None if response.status() == StatusCode::METHOD_NOT_ALLOWED => {
+            Some(by_status(response.status(), format!("there is no {} here", response.request().method())))
         }
-        Err(error) => return Err(error),
+        None => None,
+    };
+    let mut response = match refusal {
+        Some(refusal) => {
+            let refused = problem(refusal, &response, correlation);
+            response.into_response(refused).map_into_boxed_body()
+        }
+        None => response.map_into_boxed_body(),
     };
     if let Ok(value) = HeaderValue::from_str(&correlation.to_string()) {
         response.headers_mut().insert(CORRELATION, value);
@@ -117,26 +126,28 @@ pub async fn as_problem(
     Ok(response)
 }
 
-fn problem(error: &Error, status: StatusCode, correlation: CorrelationId) -> HttpResponse {
-    let refusal = match error.as_error::<Failure>() {
-        Some(Failure(refusal)) => refusal.clone(),
-        None => by_status(status, error),
-    };
-    let problem = Problem::new(refusal.code, refusal.detail, refusal.fix, correlation);
-    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+/// The refusal as a body, under the status that the answer has already.
+fn problem<B>(refusal: Refusal, response: &ServiceResponse<B>, correlation: CorrelationId) -> HttpResponse {
+    let status = response.status();
+    let mut problem = Problem::new(refusal.code, refusal.detail, refusal.fix, correlation);
+    problem.status = status.as_u16();
     let mut builder = HttpResponse::build(status);
     if problem.code == RequestCode::Unauthenticated {
         builder.insert_header((WWW_AUTHENTICATE, "Bearer"));
     }
+    if let Some(allowed) = response.headers().get(ALLOW) {
+        builder.insert_header((ALLOW, allowed.clone()));
+    }
     builder.content_type("application/problem+json").body(serde_json::json!(problem).to_string())
 }
 
-/// What the framework refused by itself.
-fn by_status(status: StatusCode, error: &Error) -> Refusal {
-    let code = match status.as_u16() {
-        404 => RequestCode::NotFound,
-        400..=499 => RequestCode::InvalidInput,
-        _ => RequestCode::Internal,
-    };
-    Refusal::new(code, error.to_string(), fix(code))
+/// What the framework refused by itself. It keeps HTTP's own status, even where our code for it has another.
+fn by_status(status: StatusCode, detail: String) -> Refusal {
+    match status.as_u16() {
+        404 => Refusal::new(RequestCode::NotFound, detail, fix(RequestCode::NotFound)),
+        405 => Refusal::new(RequestCode::InvalidInput, detail, "use one of the methods that the header `Allow` names"),
+        413 => Refusal::new(RequestCode::InvalidInput, detail, format!("send at most {BODY_MAX} bytes")),
+        400..=499 => Refusal::new(RequestCode::InvalidInput, detail, fix(RequestCode::InvalidInput)),
+        _ => Refusal::new(RequestCode::Internal, detail, fix(RequestCode::Internal)),
+    }
 }

@@ -6,12 +6,19 @@
 
 mod asking;
 mod caller;
+mod endpoint;
 mod failure;
+mod if_match;
+mod openapi;
 mod paging;
 mod routes;
 mod views;
 
-use std::net::{SocketAddr, TcpListener};
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    pin::pin,
+};
 
 use actix_web::{App, HttpServer, middleware::from_fn, web};
 use broker::Broker;
@@ -75,7 +82,6 @@ impl Bound {
     }
 
     /// Answers until told to leave.
-    #[expect(clippy::disallowed_methods, reason = "the handle is waited for below")]
     pub async fn run(self, shutdown: Shutdown) -> Result<(), GatewayError> {
         let (addr, parts) = (self.addr, self.parts);
         let app = move || {
@@ -94,12 +100,16 @@ impl Bound {
             .map_err(|source| GatewayError::Listen { addr, source })?
             .run();
         let handle = server.handle();
-        let server = tokio::spawn(server);
-        shutdown.draining().await;
-        handle.stop(true).await;
-        match server.await {
-            Ok(ended) => ended.map_err(GatewayError::Serve),
-            Err(error) => Err(GatewayError::Serve(std::io::Error::other(error))),
+        let mut server = pin!(server);
+        tokio::select! {
+            biased;
+            ended = &mut server => {
+                // Nobody asked for it: a process that serves nothing must not look alive.
+                return Err(GatewayError::Serve(ended.err().unwrap_or_else(|| io::Error::other("it ended by itself"))));
+            }
+            () = shutdown.draining() => {}
         }
+        let ((), ended) = futures::future::join(handle.stop(true), server).await;
+        ended.map_err(GatewayError::Serve)
     }
 }

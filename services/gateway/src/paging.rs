@@ -8,6 +8,7 @@ use crate::failure::Failure;
 
 /// What a client asked for.
 #[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Paging {
     pub limit: Option<u32>,
     pub cursor: Option<String>,
@@ -73,6 +74,14 @@ mod tests {
         assert_eq!(second.items, [3, 4]);
         let last = cut(list(), &paging(2, second.next), |n| *n).unwrap();
         assert_eq!((last.items, last.next), (vec![5], None));
+    }
+
+    #[test]
+    fn a_cursor_holds_where_its_entry_has_left_the_list() {
+        use std::cmp::Reverse;
+        let newest_first = cut(vec![5, 4, 3], &paging(1, None), |n| Reverse(*n)).unwrap();
+        let rest = cut(vec![6, 4, 3], &paging(9, newest_first.next), |n| Reverse(*n)).unwrap();
+        assert_eq!((newest_first.items, rest.items), (vec![5], vec![4, 3]));
     }
 
     #[test]

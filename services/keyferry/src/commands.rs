@@ -1,4 +1,4 @@
-//! What an operator tells a running installation.
+//! What an operator tells a running installation: one file for each noun, with what can be written and what it does.
 
 pub mod config;
 pub mod explain;

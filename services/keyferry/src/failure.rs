@@ -1,8 +1,14 @@
 //! Why a command ended without doing what it should: the words on standard error, and the exit code.
+//!
+//! Invariant: every failure has a code, a fix and a correlation id, whoever found it.
 
-use std::fmt::Write;
+use std::{fmt::Write, io, path::Path};
 
-use proto_msgs::{Problem, RequestCode};
+use clap::error::ErrorKind;
+use proto_msgs::{CorrelationId, Problem, RequestCode};
+
+/// What helps where Keyferry itself is at fault.
+pub const FIX_INTERNAL: &str = "try it again; if it lasts, report it with everything that is printed here";
 
 /// A command that failed.
 #[derive(Debug)]
@@ -11,6 +17,8 @@ pub enum Failure {
     Refused(Box<Problem>),
     /// Found out here, with a code and a fix.
     Coded { code: RequestCode, detail: String, fix: String },
+    /// Whoever read standard output has left: nobody is there to tell, and nothing is wrong.
+    OutputClosed,
 }
 
 impl Failure {
@@ -27,27 +35,33 @@ impl Failure {
         Self::new(code, chain(error), fix)
     }
 
-    pub fn exit_code(&self) -> u8 {
+    /// A file or folder that the user named and that cannot be used.
+    pub fn path(path: &Path, what: &str, error: &io::Error, fix: impl Into<String>) -> Self {
+        Self::input(format!("{} cannot be {what}: {error}", path.display()), fix)
+    }
+
+    /// None: nothing is wrong.
+    pub fn code(&self) -> Option<RequestCode> {
         match self {
-            Self::Refused(problem) => problem.code.exit_code(),
-            Self::Coded { code, .. } => code.exit_code(),
+            Self::Refused(problem) => Some(problem.code),
+            Self::Coded { code, .. } => Some(*code),
+            Self::OutputClosed => None,
         }
     }
 
-    pub fn print(&self) {
-        match self {
-            Self::Refused(problem) => {
-                eprintln!("keyferry: {}: {}", problem.code, problem.detail);
-                eprintln!("  fix: {}", problem.fix);
-                eprintln!("  correlation id: {}", problem.correlation_id);
-            }
-            Self::Coded { code, detail, fix } => {
-                eprintln!("keyferry: {code}: {detail}");
-                if !fix.is_empty() {
-                    eprintln!("  fix: {fix}");
-                }
-            }
-        }
+    pub fn exit_code(&self) -> u8 {
+        self.code().map_or(0, RequestCode::exit_code)
+    }
+
+    /// What is said of it: one line, unless the detail itself has several. None: nothing is to be said.
+    pub fn text(&self, correlation: CorrelationId) -> Option<String> {
+        let (code, detail, fix, correlation) = match self {
+            Self::Refused(problem) => (problem.code, &problem.detail, &problem.fix, problem.correlation_id),
+            Self::Coded { code, detail, fix } => (*code, detail, fix, correlation),
+            Self::OutputClosed => return None,
+        };
+        let then = if detail.contains('\n') { "\n" } else { "; " };
+        Some(format!("keyferry: {code}: {detail}{then}fix: {fix}; correlation id: {correlation}"))
     }
 }
 
@@ -64,6 +78,21 @@ pub fn chain(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
+}
+
+impl From<clap::Error> for Failure {
+    /// With all that clap has to say, but for its pointer to `--help`, which is the fix.
+    fn from(error: clap::Error) -> Self {
+        let text = error.render().to_string();
+        let text = if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+            format!("a command is missing\n\n{text}")
+        } else {
+            text
+        };
+        let text = text.strip_prefix("error: ").unwrap_or(&text);
+        let text = text.split("\n\nFor more information").next().unwrap_or(text).trim_end();
+        Self::input(text, "correct the command line; `--help` after a command shows what it takes")
+    }
 }
 
 impl From<runtime::settings::SettingsError> for Failure {
@@ -91,5 +120,21 @@ impl From<broker::ConnectError> for Failure {
 impl From<broker::LogError> for Failure {
     fn from(error: broker::LogError) -> Self {
         Self::of(error.code(), &error, "check that NATS runs, and that `keyferry nats provision` was run")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_one_line_with_code_fix_and_correlation_id() {
+        let correlation = CorrelationId::from_random(7);
+        let text = Failure::input("port 1 is taken", "give another").text(correlation).unwrap();
+        assert_eq!(
+            text,
+            format!("keyferry: invalid_input: port 1 is taken; fix: give another; correlation id: {correlation}")
+        );
+        assert_eq!(Failure::OutputClosed.text(correlation), None);
     }
 }

@@ -1,7 +1,8 @@
 //! The whole system on one machine: `keyferry up`.
 //!
 //! Every part is a process of its own, as in production, and ends with this one. Data lives in one folder, under fixed
-//! ports, so that started again it goes on where it was. Deliberately absent: anything a production should rely on.
+//! ports, so that started again it goes on where it was. A part that dies is started again, so that anybody may see what
+//! Keyferry does about it. Deliberately absent: anything a production should rely on.
 
 mod children;
 mod demo;
@@ -9,37 +10,89 @@ mod place;
 mod progress;
 mod summary;
 
-use std::{net::Ipv4Addr, time::Duration};
+use std::{
+    fmt::Write,
+    net::Ipv4Addr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use broker::Broker;
-use proto_msgs::{RequestCode, api::ApiRole};
+use clap::{Args, value_parser};
+use proto_msgs::{
+    CorrelationId, RequestCode,
+    api::{ApiRole, ConfigView, Page, RecordView},
+};
 
 use crate::{
-    cli::{Server, Up},
-    client::Client,
+    client::{Client, path, query},
     commands::token,
     failure::Failure,
+    invocation::Server,
+    output::{self, tell},
     roles,
     settings::Settings,
-    up::{children::Children, place::Place},
+    up::{
+        children::Children,
+        demo::Demo,
+        place::{Place, short},
+        summary::Trouble,
+    },
 };
 
 /// Longest a part may take until it serves, on a slow machine that does other things too.
 const START_LIMIT: Duration = Duration::from_secs(90);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-pub async fn run(args: Up) -> Result<u8, Failure> {
-    let estate = roles::estate(args.estate.as_deref())?;
-    let pair = demo::pair(&estate)?;
+#[derive(Debug, Args)]
+pub struct Up {
+    /// Where all data lives.
+    #[arg(long, default_value = ".keyferry")]
+    pub dir: PathBuf,
+    /// How many workers.
+    #[arg(long, default_value_t = 2, value_parser = value_parser!(u16).range(1..=64))]
+    pub workers: u16,
+    /// How many coordinators.
+    #[arg(long, default_value_t = 1, value_parser = value_parser!(u16).range(1..=16))]
+    pub coordinators: u16,
+    /// The emulated Azure; the demo estate if nothing is given. Items go from its first vault to its second.
+    #[arg(long, value_name = "FILE.yaml")]
+    pub estate: Option<PathBuf>,
+    /// Ends when every record is settled, with one JSON object on standard output.
+    #[arg(long)]
+    pub exit_when_synced: bool,
+    /// The nats-server to use.
+    #[arg(long, value_name = "FILE")]
+    pub nats_server: Option<PathBuf>,
+    /// Port of the gateway.
+    #[arg(long, default_value_t = 8_080, value_parser = value_parser!(u16).range(1..))]
+    pub port: u16,
+    /// Port of NATS.
+    #[arg(long, default_value_t = 4_222, value_parser = value_parser!(u16).range(1..))]
+    pub nats_port: u16,
+    /// Port of the emulated Azure; its admin listener has the next.
+    #[arg(long, default_value_t = 8_443, value_parser = value_parser!(u16).range(1..=65_534))]
+    pub emulator_port: u16,
+}
+
+impl Up {
+    /// Port of the emulator's admin listener.
+    fn admin_port(&self) -> u16 {
+        self.emulator_port + 1
+    }
+}
+
+pub async fn run(args: Up, correlation: CorrelationId) -> Result<u8, Failure> {
+    let demo = Demo::of(args.estate.is_none(), &roles::estate(args.estate.as_deref())?)?;
     let place = Place::take(&args)?;
-    let mut children =
-        Children::new(&place, estate.first_identity().map(|(_, secret)| secret.to_owned()).unwrap_or_default());
+    let mut children = Children::new(&place, demo.secret.clone())?;
     let result = tokio::select! {
-        result = serve(&args, &place, &mut children, &estate, &pair) => result,
+        biased;
         interrupted = interrupted() => interrupted.map(|()| {
-            eprintln!("\nstopping");
+            tell("\nstopping");
             0
         }),
+        result = serve(&args, &place, &mut children, &demo, correlation) => result,
     };
     children.stop().await;
     result
@@ -47,12 +100,18 @@ pub async fn run(args: Up) -> Result<u8, Failure> {
 
 async fn interrupted() -> Result<(), Failure> {
     use tokio::signal::unix::{SignalKind, signal};
-    let failed = |error: std::io::Error| Failure::of(RequestCode::Internal, &error, "");
-    let (mut interrupt, mut terminate) =
-        (signal(SignalKind::interrupt()).map_err(failed)?, signal(SignalKind::terminate()).map_err(failed)?);
+    let heard = |kind| {
+        let fix = "stop it with `kill -9`; its parts end with it";
+        signal(kind).map_err(|error: std::io::Error| Failure::of(RequestCode::Internal, &error, fix))
+    };
+    let mut interrupt = heard(SignalKind::interrupt())?;
+    let mut terminate = heard(SignalKind::terminate())?;
+    let mut hangup = heard(SignalKind::hangup())?;
     tokio::select! {
+        biased;
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
+        _ = hangup.recv() => {}
     }
     Ok(())
 }
@@ -61,25 +120,47 @@ async fn serve(
     args: &Up,
     place: &Place,
     children: &mut Children<'_>,
-    estate: &emulator::Estate,
-    pair: &demo::Pair,
+    demo: &Demo,
+    correlation: CorrelationId,
 ) -> Result<u8, Failure> {
-    let settings = demo::write_settings(place, args, estate)?;
+    let server = start(args, place, children, demo, correlation).await?;
+    let client = Client::new(&server, correlation)?;
+    let version = path(&["version"]);
+    let answers = || async { Ok(client.get::<serde_json::Value>(&version).await.is_ok()) };
+    children.until("the gateway", START_LIMIT, answers).await?;
+
+    let started = tokio::time::Instant::now();
+    let view = demo.replicate(&client, children).await?;
+    let taken = started.elapsed();
+    let trouble = summary::trouble(&view);
+    if args.exit_when_synced {
+        return summary::print(&view, trouble.as_ref(), taken, args.admin_port()).await;
+    }
+    output::line(welcome(args, place, &server, &view, trouble.as_ref(), example(&client, &view).await.as_ref()))?;
+    children.keep_up().await
+}
+
+/// Starts everything, and says how the gateway is reached.
+async fn start(
+    args: &Up,
+    place: &Place,
+    children: &mut Children<'_>,
+    demo: &Demo,
+    correlation: CorrelationId,
+) -> Result<Server, Failure> {
+    let settings = demo.write_settings(place, args)?;
     children.nats(args)?;
-    eprintln!("starting NATS, the emulated Azure and Keyferry in {}", place.dir().display());
-    children
-        .until("NATS", START_LIMIT, || async {
-            tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, args.nats_port)).await.is_ok()
-        })
-        .await?;
+    tell(format_args!("starting NATS, the emulated Azure and Keyferry in {}", short(place.dir())));
+    let nats_listens =
+        || async { Ok(tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, args.nats_port)).await.is_ok()) };
+    children.until("NATS", START_LIMIT, nats_listens).await?;
     children.emulator(args)?;
-    children
-        .until("the emulated Azure", START_LIMIT, || async { place.output("emulator").contains("\"listening\"") })
-        .await?;
+    let emulator_listens = || async { Ok(place.output("emulator")?.contains("\"listening\"")) };
+    children.until("the emulated Azure", START_LIMIT, emulator_listens).await?;
 
     let loaded = Settings::load(Some(&settings), None)?;
     broker::nats::provision(&loaded.nats, 1).await?;
-    let token = token::create(&Broker::connect(&loaded.nats).await?, "up", ApiRole::Admin).await?;
+    let token = token::create(&Broker::connect(&loaded.nats).await?, "up", ApiRole::Admin, correlation).await?;
     children.role("gateway", "gateway", &settings)?;
     for number in 1..=args.coordinators {
         children.role("coordinator", &format!("coordinator-{number}"), &settings)?;
@@ -87,45 +168,56 @@ async fn serve(
     for number in 1..=args.workers {
         children.role("worker", &format!("worker-{number}"), &settings)?;
     }
-    let server = Server { server: format!("http://127.0.0.1:{}", args.port), token: Some(token) };
-    let client = Client::new(&server)?;
-    children
-        .until("the gateway", START_LIMIT, || async {
-            client.get::<serde_json::Value>("/api/v1/version").await.is_ok()
-        })
-        .await?;
-
-    let started = tokio::time::Instant::now();
-    let config = demo::create(&client, pair, children).await?;
-    let view = progress::follow(&client, &config, children).await?;
-    let taken = started.elapsed();
-    if args.exit_when_synced {
-        return summary::print(&view, taken, args.emulator_port + 1).await;
-    }
-    say(args, place, &server, &view.config.spec.name);
-    children.first_end().await
+    Ok(Server { server: format!("http://127.0.0.1:{}", args.port), token: Some(token) })
 }
 
-fn say(args: &Up, place: &Place, server: &Server, config: &str) {
-    let token = server.token.as_deref().unwrap_or_default();
-    println!("\nKeyferry is up. Ctrl-C stops it; what it knows stays in {}.\n", place.dir().display());
-    println!("  API            {}/api/v1", server.server);
-    println!(
-        "  emulated Azure https://<vault>.vault.localhost:{}  (CA: {})",
-        args.emulator_port,
-        place.file("ca.pem").display()
+/// A record to look at. None where there is none, or where it cannot be had just now: nothing hangs on it.
+async fn example(client: &Client, view: &ConfigView) -> Option<RecordView> {
+    let id = view.config.id.to_string();
+    let asked = query(&[("status", Some("active")), ("limit", Some("1"))]);
+    let page: Page<RecordView> = client.get(&format!("{}?{asked}", path(&["configs", &id, "records"]))).await.ok()?;
+    page.items.into_iter().next()
+}
+
+fn welcome(
+    args: &Up,
+    place: &Place,
+    server: &Server,
+    view: &ConfigView,
+    trouble: Option<&Trouble>,
+    example: Option<&RecordView>,
+) -> String {
+    let (config, token) = (&view.config.spec.name, server.token.as_deref().unwrap_or_default());
+    let mut text = match trouble {
+        None => "\nKeyferry is up.".to_owned(),
+        Some(Trouble { what, fix }) => {
+            format!("\nKeyferry is up, but not everything is replicated: {what}.\n  fix: {fix}\n")
+        }
+    };
+    let file = |path: &Path| short(path);
+    // Writing to a string cannot fail.
+    let _ = write!(
+        text,
+        " Ctrl-C stops it; what it knows stays in {dir}.\n\n  API            {api}/api/v1\n  emulated Azure \
+         https://<vault>.vault.localhost:{emulator}  (CA: {ca})\n  its admin      http://127.0.0.1:{admin}\n  NATS           \
+         nats://127.0.0.1:{nats}\n  logs           {logs}\n\nAdmin token of this start:\n\n  export \
+         KEYFERRY_SERVER={api} KEYFERRY_TOKEN={token}\n\nTry next, in another terminal:\n",
+        dir = file(place.dir()),
+        api = server.server,
+        emulator = args.emulator_port,
+        ca = file(&place.file("ca.pem")),
+        admin = args.admin_port(),
+        nats = args.nats_port,
+        logs = file(&place.file("logs")),
     );
-    println!("  its admin      http://127.0.0.1:{}", args.emulator_port + 1);
-    println!("  NATS           nats://127.0.0.1:{}", args.nats_port);
-    println!("  logs           {}\n", place.file("logs").display());
-    println!("Admin token of this start:\n");
-    println!("  export KEYFERRY_SERVER={} KEYFERRY_TOKEN={token}\n", server.server);
-    println!("Try next, in another terminal:\n");
-    let program = std::env::current_exe().map_or_else(|_| "keyferry".to_owned(), |path| place::short(&path));
-    println!("  {program} records list '{config}' --status 'active' --type keys");
-    println!(
-        "  {program} records get '{config}' secrets {}",
-        if args.estate.is_none() { "db-password" } else { "NAME" }
-    );
-    println!("  {program} watch '{config}'\n");
+    let record = match example {
+        Some(view) => format!("records get '{config}' {} {}", view.record.id.kind, view.record.id.name),
+        None => format!("config get '{config}'"),
+    };
+    let program = std::env::current_exe().map_or_else(|_| "keyferry".to_owned(), |path| short(&path));
+    for command in [format!("records list '{config}' --status active"), record, format!("watch '{config}'")] {
+        let _ = write!(text, "\n  {program} {command}");
+    }
+    text.push('\n');
+    text
 }

@@ -4,7 +4,7 @@ use actix_web::{
     HttpRequest, HttpResponse,
     http::{
         StatusCode,
-        header::{ETAG, IF_MATCH, LOCATION},
+        header::{ETAG, LOCATION},
     },
     web,
 };
@@ -17,12 +17,13 @@ use proto_msgs::{
     vault::Side,
 };
 
-use super::{Answer, Parts, find, query};
+use super::{Answer, Parts, find};
 use crate::{
     GatewayParts,
     asking::{self, IN_LISTING},
-    caller::Caller,
+    caller::{Bare, Caller, Nothing, query},
     failure::Failure,
+    if_match::IfMatch,
     paging::{Paging, cut},
     views,
 };
@@ -47,7 +48,7 @@ pub async fn list(parts: Parts, caller: Caller, request: HttpRequest) -> Answer 
     Ok(HttpResponse::Ok().json(proto_msgs::api::Page { items: views, next: page.next, total: page.total }))
 }
 
-pub async fn get(parts: Parts, caller: Caller, config: web::Path<String>) -> Answer {
+pub async fn get(parts: Parts, Bare(caller): Bare, config: web::Path<String>) -> Answer {
     let entry = find(&parts, &config).await?;
     let summary = asking::summary(&parts, &caller, &entry.envelope.body, IN_LISTING).await;
     Ok(answer(StatusCode::OK, &views::config(entry, summary)))
@@ -57,8 +58,9 @@ fn answer(status: StatusCode, view: &ConfigView) -> HttpResponse {
     HttpResponse::build(status).insert_header((ETAG, format!("\"{}\"", view.revision))).json(view)
 }
 
-pub async fn create(parts: Parts, caller: Caller, body: web::Bytes) -> Answer {
+pub async fn create(parts: Parts, caller: Caller, request: HttpRequest, body: web::Bytes) -> Answer {
     caller.needs(ApiRole::Operator)?;
+    query::<Nothing>(&request)?;
     let spec: ConfigSpec = serde_json::from_slice(&body).map_err(|error| {
         Failure::invalid(format!("the config cannot be read: {error}"), "README.md shows a whole config with every key")
     })?;
@@ -114,11 +116,12 @@ async fn store(parts: &GatewayParts, caller: &Caller, config: &Config) -> Result
     Ok(stored?)
 }
 
-pub async fn delete(parts: Parts, caller: Caller, config: web::Path<String>, request: HttpRequest) -> Answer {
+pub async fn delete(parts: Parts, Bare(caller): Bare, config: web::Path<String>, request: HttpRequest) -> Answer {
     caller.needs(ApiRole::Operator)?;
+    let seen = IfMatch::of(&request)?;
     let entry = find(&parts, &config).await?;
     let revision = Revision(entry.sequence.0);
-    if_match(&request, revision)?;
+    seen.check(revision)?;
     let mut config = entry.envelope.body;
     config.deleted = true;
     config.change = Change {
@@ -132,24 +135,14 @@ pub async fn delete(parts: Parts, caller: Caller, config: web::Path<String>, req
     Ok(accepted(&Accepted { run: None, correlation_id: caller.correlation }))
 }
 
-/// Refuses a change to another revision than the client saw, where it says which.
-fn if_match(request: &HttpRequest, revision: Revision) -> Result<(), Failure> {
-    let Some(given) = request.headers().get(IF_MATCH).and_then(|value| value.to_str().ok()) else { return Ok(()) };
-    if given.trim() == "*" || given.trim() == format!("\"{revision}\"") {
-        return Ok(());
-    }
-    let detail = format!("the config has revision \"{revision}\", not {given}");
-    Err(Failure::new(RequestCode::RevisionMismatch, detail, "read the config again, and repeat the change"))
-}
-
-pub async fn sync(parts: Parts, caller: Caller, config: web::Path<String>) -> Answer {
+pub async fn sync(parts: Parts, Bare(caller): Bare, config: web::Path<String>) -> Answer {
     caller.needs(ApiRole::Operator)?;
     let entry = find(&parts, &config).await?;
     let command = ConfigCommand::Sync { actor: caller.name.clone() };
     Ok(accepted(&asking::command(&parts, &caller, &entry.envelope.body, command).await?))
 }
 
-pub async fn expand(parts: Parts, caller: Caller, config: web::Path<String>) -> Answer {
+pub async fn expand(parts: Parts, Bare(caller): Bare, config: web::Path<String>) -> Answer {
     caller.needs(ApiRole::Operator)?;
     let entry = find(&parts, &config).await?;
     let command = ConfigCommand::Expand { actor: caller.name.clone() };

@@ -1,21 +1,30 @@
 //! The event stream: what happens to a config, over a WebSocket, from a cursor on.
 //!
-//! A client that falls behind slows only its own stream: nothing is buffered here. Without a cursor, the states that
-//! the log still has come first.
+//! A client that falls behind slows only its own stream: nothing is buffered here. Without a cursor, events begin now;
+//! a header of the answer says where that is, so that a stream that breaks off before its first event is resumed too.
 
 use std::time::Duration;
 
-use actix_web::{HttpRequest, web};
-use broker::{EventCursor, LogError, LogEvent};
-use futures::{Stream, StreamExt};
-use proto_msgs::api::Event;
+use actix_web::{
+    HttpRequest,
+    http::header::{HeaderName, HeaderValue},
+    web,
+};
+use broker::{EventCursor, Log, LogError, LogEvent};
+use futures::{Stream, StreamExt, TryStreamExt};
+use proto_msgs::{ConfigId, Sequence, api::Event};
 use serde::Deserialize;
 
-use super::{Answer, Parts, find, query};
-use crate::{caller::Caller, failure::Failure};
+use super::{Answer, Parts, find};
+use crate::{
+    caller::{Caller, query},
+    failure::Failure,
+};
 
 /// Proxies close connections that are silent for a minute.
 const PING_EVERY: Duration = Duration::from_secs(20);
+/// Where the stream begins.
+const BEGINNING: HeaderName = HeaderName::from_static("x-event-cursor");
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -30,20 +39,36 @@ pub async fn follow(
     request: HttpRequest,
     body: web::Payload,
 ) -> Answer {
-    let cursor = query::<Query>(&request)?.cursor.unwrap_or_default();
-    let cursor: EventCursor = match cursor.as_str() {
-        "" => EventCursor::default(),
-        text => text
-            .parse()
-            .map_err(|error| Failure::invalid(format!("cursor: {error}"), "pass the last event's cursor, or none"))?,
-    };
+    let given = query::<Query>(&request)?.cursor;
+    let given: Option<EventCursor> = given.map(|text| text.parse()).transpose().map_err(|error| {
+        Failure::invalid(
+            format!("cursor: {error}"),
+            "pass the last event's cursor, `0-0` for all, or none for new ones",
+        )
+    })?;
     let config = find(&parts, &config).await?.envelope.body.id;
-    let events = parts.broker.log().events(&config, cursor).await?;
-    let (response, session, incoming) = actix_ws::handle(&request, body).map_err(|error| {
+    let log = parts.broker.log();
+    let cursor = match given {
+        Some(cursor) => cursor,
+        None => newest(&log, &config).await?,
+    };
+    let events = log.events(&config, cursor).await?;
+    let (mut response, session, incoming) = actix_ws::handle(&request, body).map_err(|error| {
         Failure::invalid(format!("this is a WebSocket: {error}"), "connect with a WebSocket client")
     })?;
+    if let Ok(value) = HeaderValue::from_str(&cursor.to_string()) {
+        response.headers_mut().insert(BEGINNING, value);
+    }
     spawn(send(session, incoming, events, cursor));
     Ok(response)
+}
+
+/// Behind everything that has happened so far.
+async fn newest(log: &Log, config: &ConfigId) -> Result<EventCursor, LogError> {
+    let runs = log.run(config).await?.map_or(Sequence(0), |entry| entry.sequence);
+    let records = log.records(config).await?;
+    let records = records.try_fold(Sequence(0), |newest, entry| std::future::ready(Ok(newest.max(entry.sequence))));
+    Ok(EventCursor { records: records.await?, runs })
 }
 
 /// Starts a task that ends with its connection.

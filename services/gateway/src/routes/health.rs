@@ -1,11 +1,11 @@
-//! Whether the gateway lives, and whether it can answer.
+//! Whether the gateway lives, whether it can answer, and what.
 
 use actix_web::HttpResponse;
 use proto_msgs::RequestCode;
 use serde_json::json;
 
 use super::{Answer, Parts};
-use crate::{caller::Caller, failure::Failure};
+use crate::{caller::Bare, failure::Failure, openapi};
 
 pub async fn livez() -> HttpResponse {
     HttpResponse::Ok().json(json!({ "status": "ok" }))
@@ -21,6 +21,11 @@ pub async fn readyz(parts: Parts) -> Answer {
     Ok(HttpResponse::Ok().json(json!({ "status": "ok" })))
 }
 
-pub async fn version(_: Caller) -> HttpResponse {
+pub async fn version(_: Bare) -> HttpResponse {
     HttpResponse::Ok().json(json!({ "version": env!("CARGO_PKG_VERSION") }))
+}
+
+/// Nobody needs a token to read how the API is called.
+pub async fn openapi() -> HttpResponse {
+    HttpResponse::Ok().content_type("application/json").body(openapi::document())
 }

@@ -8,10 +8,10 @@ use proto_msgs::{
 };
 use serde::Deserialize;
 
-use super::{Answer, Parts, configs::accepted, find, query};
+use super::{Answer, Parts, configs::accepted, find};
 use crate::{
     asking,
-    caller::Caller,
+    caller::{Bare, Caller, query},
     failure::Failure,
     paging::{Paging, encode},
     views,
@@ -87,22 +87,20 @@ fn key(kind: &str, name: &str) -> Result<RecordKey, Failure> {
     Ok(RecordKey { kind, name })
 }
 
-pub async fn get(parts: Parts, _: Caller, path: Path) -> Answer {
+pub async fn get(parts: Parts, _: Bare, path: Path) -> Answer {
     let (config, kind, name) = path.into_inner();
     let key = key(&kind, &name)?;
     let config = find(&parts, &config).await?.envelope.body;
     let id = RecordId { config: config.id, kind: key.kind, name: key.name };
     let log = parts.broker.log();
     let entry = log.record(&id).await?.ok_or_else(|| missing(&id))?;
+    let mut history = log.record_history(&id).await?;
+    // By place, not by time: workers' clocks differ. The history may be behind the head, or already ahead of it.
+    if let Some(head) = history.iter().position(|past| past.envelope.id == entry.envelope.id) {
+        history.truncate(head);
+    }
     let mut view = views::record(entry);
-    let history = log.record_history(&id).await?;
-    view.history = history
-        .into_iter()
-        .rev()
-        .filter(|entry| entry.envelope.time <= view.at)
-        .map(views::record)
-        .filter(|past| past.at != view.at || past.record != view.record)
-        .collect();
+    view.history = history.into_iter().rev().map(views::record).collect();
     Ok(HttpResponse::Ok().json(view))
 }
 
@@ -111,7 +109,7 @@ fn missing(id: &RecordId) -> Failure {
     Failure::new(RequestCode::NotFound, detail, "`keyferry records list CONFIG` shows which there are")
 }
 
-pub async fn sync(parts: Parts, caller: Caller, path: Path) -> Answer {
+pub async fn sync(parts: Parts, Bare(caller): Bare, path: Path) -> Answer {
     caller.needs(ApiRole::Operator)?;
     let (config, kind, name) = path.into_inner();
     let key = key(&kind, &name)?;

@@ -1,32 +1,38 @@
-//! Runs of a config, newest first.
+//! Runs of a config.
+
+use std::cmp::Reverse;
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use proto_msgs::{RunId, api::Page};
+use proto_msgs::{RequestCode, RunId, api::Page};
 
-use super::{Answer, Parts, find, query};
+use super::{Answer, Parts, find};
 use crate::{
-    caller::Caller,
-    paging::{Paging, encode},
+    caller::{Bare, Caller, query},
+    failure::Failure,
+    paging::{Paging, cut},
 };
 
+/// Newest first. A page ends at the newest message of its last run, and all further runs have older ones: so the cursor
+/// holds even where that run has left the log.
 pub async fn list(parts: Parts, _: Caller, config: web::Path<String>, request: HttpRequest) -> Answer {
     let paging: Paging = query(&request)?;
-    let (limit, after) = (paging.limit()? as usize, paging.after::<RunId>()?);
+    let config = find(&parts, &config).await?.envelope.body;
+    let page = cut(parts.broker.log().runs(&config.id).await?, &paging, |entry| Reverse(entry.sequence.0))?;
+    let items: Vec<_> = page.items.into_iter().map(|entry| entry.envelope.body).collect();
+    Ok(HttpResponse::Ok().json(Page { items, next: page.next, total: page.total }))
+}
+
+pub async fn get(parts: Parts, _: Bare, path: web::Path<(String, String)>) -> Answer {
+    let (config, run) = path.into_inner();
+    let id: RunId = run
+        .parse()
+        .map_err(|error| Failure::invalid(format!("run: {error}"), "pass the id that a list of runs shows"))?;
     let config = find(&parts, &config).await?.envelope.body;
     let runs = parts.broker.log().runs(&config.id).await?;
-    let total = runs.len() as u64;
-    let runs = runs.into_iter().map(|entry| entry.envelope.body);
-    // A cursor whose run has gone from the log begins again at the newest.
-    let mut runs: Vec<_> = match after {
-        Some(after) => {
-            let all: Vec<_> = runs.collect();
-            let start = all.iter().position(|run| run.id == after).map_or(0, |place| place + 1);
-            all.into_iter().skip(start).collect()
-        }
-        None => runs.collect(),
-    };
-    let has_more = runs.len() > limit;
-    runs.truncate(limit);
-    let next = runs.last().filter(|_| has_more).map(|run| encode(&run.id));
-    Ok(HttpResponse::Ok().json(Page { items: runs, next, total: Some(total) }))
+    let run = runs.into_iter().map(|entry| entry.envelope.body).find(|run| run.id == id);
+    let run = run.ok_or_else(|| {
+        let fix = "one that was asked for starts when the one before it has ended; old ones have left the log";
+        Failure::new(RequestCode::NotFound, format!("there is no run {id} of this config"), fix)
+    })?;
+    Ok(HttpResponse::Ok().json(run))
 }

@@ -1,61 +1,94 @@
 //! Configs.
 
-use std::{fs, io::Read, path::Path};
+use std::{
+    fs,
+    io::Read,
+    path::{Path, PathBuf},
+};
 
+use clap::Subcommand;
 use proto_msgs::{
-    ConfigSpec, RequestCode,
-    api::{Accepted, ConfigView},
+    ConfigSpec,
+    api::{Accepted, ConfigSummary, ConfigView},
 };
 
 use crate::{
-    cli::{Config, Output, Server},
-    client::{Client, segment},
+    client::path,
     failure::Failure,
+    invocation::{ConfigArg, Invocation},
     output::{self, or_dash},
 };
 
-/// Longest config file: one with 5,000 names has well under this.
+/// Longest config file, and longest body a gateway takes: one with 5,000 names has well under this.
 const FILE_MAX: u64 = 1_000_000;
 
-pub async fn run(server: &Server, output: Output, command: Config) -> Result<(), Failure> {
-    match command {
-        Config::Create { file } => {
-            let spec = read(&file)?;
-            let body = serde_json::to_value(spec).map_err(|error| Failure::of(RequestCode::Internal, &error, ""))?;
-            let view: ConfigView = Client::new(server)?.post("/api/v1/configs", Some(body)).await?;
-            output::print(output, &view, || describe(&view))
-        }
-        Config::List => {
-            let views: Vec<ConfigView> = Client::new(server)?.all("/api/v1/configs?limit=100").await?;
-            output::print(output, &views, || list(&views))
-        }
-        Config::Get { config } => {
-            let view: ConfigView = Client::new(server)?.get(&format!("/api/v1/configs/{}", segment(&config))).await?;
-            output::print(output, &view, || describe(&view))
-        }
-        Config::Delete { config } => {
-            let path = format!("/api/v1/configs/{}", segment(&config));
-            let accepted: Accepted = Client::new(server)?.delete(&path).await?;
-            output::print(output, &accepted, || format!("{config} is being deleted; no vault is touched"))
+#[derive(Debug, Subcommand)]
+pub enum Config {
+    /// Creates a config from a YAML file.
+    Create {
+        /// The file; `-` is standard input.
+        #[arg(short, long, value_name = "FILE.yaml")]
+        file: PathBuf,
+    },
+    /// Lists all configs, by name.
+    List,
+    /// Shows one config and how it fares.
+    Get(ConfigArg),
+    /// Stops replicating. Nothing is deleted in any vault.
+    Delete(ConfigArg),
+}
+
+impl Config {
+    pub async fn run(self, invocation: &Invocation) -> Result<(), Failure> {
+        match self {
+            Self::Create { file } => {
+                let spec = read(&file)?;
+                let view: ConfigView = invocation.client()?.post_body(&path(&["configs"]), &spec).await?;
+                invocation.answer(&view, || describe(&view))
+            }
+            Self::List => {
+                let views: Vec<ConfigView> = invocation.client()?.all(&path(&["configs"]), &[]).await?;
+                invocation.answer(&views, || list(&views))
+            }
+            Self::Get(ConfigArg { config }) => {
+                let view: ConfigView = invocation.client()?.get(&path(&["configs", &config])).await?;
+                invocation.answer(&view, || describe(&view))
+            }
+            Self::Delete(ConfigArg { config }) => {
+                let accepted: Accepted = invocation.client()?.delete(&path(&["configs", &config])).await?;
+                invocation.answer(&accepted, || format!("{config} is being deleted; no vault is touched"))
+            }
         }
     }
 }
 
-pub async fn expand(server: &Server, output: Output, config: &str) -> Result<(), Failure> {
-    let path = format!("/api/v1/configs/{}/expand", segment(config));
-    let accepted: Accepted = Client::new(server)?.post(&path, None).await?;
-    output::print(output, &accepted, || format!("{config} lists both vaults again"))
+pub async fn expand(config: &str, invocation: &Invocation) -> Result<(), Failure> {
+    let accepted: Accepted = invocation.client()?.post(&path(&["configs", config, "expand"])).await?;
+    invocation.answer(&accepted, || started(config, "lists both vaults again", &accepted))
+}
+
+/// What is said of a run that was asked for.
+pub fn started(config: &str, does: &str, accepted: &Accepted) -> String {
+    match accepted.run {
+        Some(run) => format!("{config} {does}, in run {run}, under {}", accepted.correlation_id),
+        None => format!("{config} {does}, under {}", accepted.correlation_id),
+    }
 }
 
 fn read(file: &Path) -> Result<ConfigSpec, Failure> {
-    let unreadable = |error: std::io::Error| {
-        Failure::of(RequestCode::InvalidInput, &error, format!("check that {} exists and can be read", file.display()))
-    };
+    let unreadable =
+        |error: std::io::Error| Failure::path(file, "read", &error, "check that it exists and is a text you may read");
     let mut text = String::new();
-    if file == Path::new("-") {
-        std::io::stdin().take(FILE_MAX).read_to_string(&mut text).map_err(unreadable)?;
+    // One byte more than allowed shows that there is more.
+    let limit = FILE_MAX + 1;
+    let length = if file == Path::new("-") {
+        std::io::stdin().take(limit).read_to_string(&mut text).map_err(unreadable)?
     } else {
-        fs::File::open(file).map_err(unreadable)?.take(FILE_MAX).read_to_string(&mut text).map_err(unreadable)?;
+        fs::File::open(file).map_err(unreadable)?.take(limit).read_to_string(&mut text).map_err(unreadable)?
+    };
+    if length as u64 > FILE_MAX {
+        let detail = format!("{} has more than {FILE_MAX} bytes", file.display());
+        return Err(Failure::input(detail, "choose the items by a tag or a glob in place of their names"));
     }
     parse(&text).map_err(|message| {
         let fix = "README.md shows a whole config with every key";
@@ -79,7 +112,7 @@ fn list(views: &[ConfigView]) -> String {
             spec.name.clone(),
             view.config.id.to_string(),
             format!("{} -> {}", view.config.source.name, view.config.target.name),
-            or_dash(summary.map(proto_msgs::api::ConfigSummary::records)),
+            or_dash(summary.map(ConfigSummary::records)),
             summary.map_or_else(|| "no coordinator answers".to_owned(), statuses),
         ]
     });
@@ -87,7 +120,7 @@ fn list(views: &[ConfigView]) -> String {
 }
 
 /// Counts by status in one line.
-pub fn statuses(summary: &proto_msgs::api::ConfigSummary) -> String {
+pub fn statuses(summary: &ConfigSummary) -> String {
     let counts: Vec<_> = summary.by_status.iter().map(|(status, count)| format!("{status} {count}")).collect();
     if counts.is_empty() { "-".to_owned() } else { counts.join(", ") }
 }
@@ -96,7 +129,7 @@ fn describe(view: &ConfigView) -> String {
     let (config, spec) = (&view.config, &view.config.spec);
     let types: Vec<_> = spec.item_types.iter().map(ToString::to_string).collect();
     let summary = view.summary.as_ref();
-    let rows = [
+    output::list(&[
         ("name", spec.name.clone()),
         ("id", config.id.to_string()),
         ("revision", view.revision.to_string()),
@@ -108,27 +141,30 @@ fn describe(view: &ConfigView) -> String {
         ("statuses", summary.map_or_else(|| "no coordinator answers yet".to_owned(), statuses)),
         ("next run", or_dash(summary.and_then(|summary| summary.next_run))),
         ("last verified", or_dash(summary.and_then(|summary| summary.last_verified_at))),
-    ];
-    rows.iter().map(|(name, value)| format!("{name:<14} {value}")).collect::<Vec<_>>().join("\n")
+    ])
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const WHOLE: &str = "name: prod-eu to prod-ne\nsource: { vault: prod-eu-kv }\ntarget: { vault: prod-ne-kv }\nitem_types: \
-                         [secrets, certificates, keys]\nrule: { kind: tagged, tag: replicate=true }\nexclude: []\nbehaviour: { \
-                         overwrite_on_conflict: false, propagate_deletes: false, drift_policy: report, interval: 24h, \
-                         schedule_mode: interval }\n";
+    const README: &str = include_str!("../../../../README.md");
+
+    fn whole() -> &'static str {
+        let start = README.find("A config with every key").expect("README.md has a whole config");
+        README[start..].split("```").nth(1).and_then(|block| block.strip_prefix("yaml\n")).expect("as a YAML block")
+    }
 
     #[test]
     fn the_documented_config_file_is_read() {
-        assert_eq!(parse(WHOLE).unwrap().name, "prod-eu to prod-ne");
+        assert_eq!(parse(whole()).unwrap().name, "prod-eu to prod-ne");
     }
 
     #[test]
     fn a_misspelt_key_is_named_with_its_line() {
-        let error = parse(&WHOLE.replace("exclude:", "exclud:")).unwrap_err();
-        assert!(error.contains("exclud") && error.contains('6'), "{error}");
+        let error = parse(&whole().replace("exclude:", "exclud:")).unwrap_err();
+        assert!(error.contains("exclud") && error.contains("line 7"), "{error}");
+        let error = parse(&whole().replace("source: { vault:", "source: { vualt:")).unwrap_err();
+        assert!(error.contains("vualt"), "{error}");
     }
 }

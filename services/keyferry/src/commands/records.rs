@@ -1,86 +1,208 @@
 //! Records.
 
-use proto_msgs::api::{Accepted, RecordView};
+use clap::{Args, Subcommand};
+use proto_msgs::{
+    Status,
+    api::{Accepted, RecordView},
+    record::{AttemptReport, OutcomeKind},
+};
 
+use super::config::started;
 use crate::{
-    cli::{Output, Records, Server},
-    client::{Client, query, segment},
+    client::path,
     failure::Failure,
+    invocation::{ConfigArg, Invocation, segment},
     output::{self, or_dash},
 };
 
-pub async fn run(server: &Server, output: Output, command: Records) -> Result<(), Failure> {
-    let client = Client::new(server)?;
-    match command {
-        Records::List { config, status, kind, name } => {
-            let filter = [
-                ("limit", Some("500")),
-                ("status", status.as_deref()),
-                ("type", kind.as_deref()),
-                ("name", name.as_deref()),
-            ];
-            let path = format!("/api/v1/configs/{}/records?{}", segment(&config), query(&filter));
-            let views: Vec<RecordView> = client.all(&path).await?;
-            output::print(output, &views, || list(&views))
-        }
-        Records::Get { config, kind, name } => {
-            let path = format!("/api/v1/configs/{}/records/{}/{}", segment(&config), segment(&kind), segment(&name));
-            let view: RecordView = client.get(&path).await?;
-            output::print(output, &view, || describe(&view))
-        }
-        Records::Sync { config, kind: Some(kind), name: Some(name) } => {
-            let path =
-                format!("/api/v1/configs/{}/records/{}/{}/sync", segment(&config), segment(&kind), segment(&name));
-            let accepted: Accepted = client.post(&path, None).await?;
-            output::print(output, &accepted, || {
-                format!("{kind} {name} is synced now, under {}", accepted.correlation_id)
-            })
-        }
-        Records::Sync { config, .. } => {
-            let path = format!("/api/v1/configs/{}/sync", segment(&config));
-            let accepted: Accepted = client.post(&path, None).await?;
-            output::print(output, &accepted, || format!("{config} runs, under {}", accepted.correlation_id))
+#[derive(Debug, Subcommand)]
+pub enum Records {
+    /// Lists the records of a config, by type and name.
+    List {
+        #[command(flatten)]
+        config: ConfigArg,
+        /// Only records in this status.
+        #[arg(long)]
+        status: Option<String>,
+        /// Only secrets, certificates or keys.
+        #[arg(long = "type")]
+        kind: Option<String>,
+        /// Only names that match this glob.
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// Shows one record with its history.
+    Get(RecordArgs),
+    /// Syncs one record at once, or all in a run.
+    Sync {
+        #[command(flatten)]
+        config: ConfigArg,
+        /// secrets, certificates or keys.
+        #[arg(value_name = "TYPE", requires = "name", value_parser = segment)]
+        kind: Option<String>,
+        /// Name of the item.
+        #[arg(value_parser = segment)]
+        name: Option<String>,
+    },
+}
+
+/// Which record.
+#[derive(Debug, Args)]
+pub struct RecordArgs {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// secrets, certificates or keys.
+    #[arg(value_name = "TYPE", value_parser = segment)]
+    kind: String,
+    /// Name of the item.
+    #[arg(value_parser = segment)]
+    name: String,
+}
+
+impl Records {
+    pub async fn run(self, invocation: &Invocation) -> Result<(), Failure> {
+        let client = invocation.client()?;
+        match self {
+            Self::List { config, status, kind, name } => {
+                let filters = [("status", status.as_deref()), ("type", kind.as_deref()), ("name", name.as_deref())];
+                let views: Vec<RecordView> =
+                    client.all(&path(&["configs", &config.config, "records"]), &filters).await?;
+                invocation.answer(&views, || list(&views))
+            }
+            Self::Get(RecordArgs { config, kind, name }) => {
+                let view: RecordView = client.get(&path(&["configs", &config.config, "records", &kind, &name])).await?;
+                invocation.answer(&view, || describe(&view))
+            }
+            Self::Sync { config, kind: Some(kind), name: Some(name) } => {
+                let path = path(&["configs", &config.config, "records", &kind, &name, "sync"]);
+                let accepted: Accepted = client.post(&path).await?;
+                invocation
+                    .answer(&accepted, || format!("{kind} {name} is synced now, under {}", accepted.correlation_id))
+            }
+            Self::Sync { config, .. } => {
+                let accepted: Accepted = client.post(&path(&["configs", &config.config, "sync"])).await?;
+                invocation.answer(&accepted, || started(&config.config, "runs", &accepted))
+            }
         }
     }
 }
 
-fn row(view: &RecordView) -> Vec<String> {
-    let record = &view.record;
-    vec![
-        record.id.kind.to_string(),
-        record.id.name.to_string(),
-        record.status.to_string(),
-        or_dash(record.code),
-        view.at.to_string(),
-    ]
-}
-
 fn list(views: &[RecordView]) -> String {
-    output::table(&["TYPE", "NAME", "STATUS", "CODE", "SINCE"], views.iter().map(row))
+    let rows = views.iter().map(|view| {
+        let record = &view.record;
+        vec![
+            record.id.kind.to_string(),
+            record.id.name.to_string(),
+            record.status.to_string(),
+            or_dash(record.code),
+            view.at.to_string(),
+        ]
+    });
+    output::table(&["TYPE", "NAME", "STATUS", "CODE", "SINCE"], rows)
 }
 
 fn describe(view: &RecordView) -> String {
     let record = &view.record;
-    let mut lines = vec![
-        format!("{} {}", record.id.kind, record.id.name),
-        format!("status   {}", record.status),
-        format!("code     {}", or_dash(record.code)),
+    let mut rows = vec![
+        ("type", record.id.kind.to_string()),
+        ("name", record.id.name.to_string()),
+        ("status", record.status.to_string()),
+        ("code", or_dash(record.code)),
     ];
     if let Some(detail) = &record.detail {
-        lines.push(format!("detail   {}", detail.message.replace(['\r', '\n'], " ")));
+        rows.push(("detail", detail.message.replace(['\r', '\n'], " ")));
     }
     if let Some(fix) = &view.fix {
-        lines.push(format!("fix      {fix}"));
+        rows.push(("fix", fix.replace('\n', " ")));
     }
-    lines.push(format!("since    {}", view.at));
-    lines.push(format!("run      {}", view.correlation_id));
-    if !view.history.is_empty() {
-        lines.push("\nbefore:".to_owned());
-        let rows = view.history.iter().map(|past| {
-            let worker = past.record.unresolved.as_ref().map(|attempt| attempt.worker.to_string());
-            vec![past.at.to_string(), past.record.status.to_string(), or_dash(past.record.code), or_dash(worker)]
+    rows.push(("since", view.at.to_string()));
+    if let Some(moment) = record.next_attempt {
+        rows.push(("next attempt", moment.to_string()));
+    }
+    rows.push(("run", or_dash(record.run)));
+    rows.push(("correlation id", view.correlation_id.to_string()));
+    let history = output::table(&HISTORY, states(view).map(|(state, attempt)| row(state, attempt)));
+    format!("{}\n\nhistory, newest first:\n{history}", output::list(&rows))
+}
+
+const HISTORY: [&str; 9] =
+    ["AT", "STATUS", "CODE", "OUTCOME", "DURATION", "SOURCE VERSION", "TARGET VERSION", "AZURE REQUEST ID", "WORKER"];
+
+/// Every state known, newest first, each with the attempt that ended in it. A state carries the report of the last
+/// attempt on, so a report belongs to the state in which it is new.
+fn states(view: &RecordView) -> impl Iterator<Item = (&RecordView, Option<&AttemptReport>)> {
+    let all = || std::iter::once(view).chain(&view.history);
+    let before = all().skip(1).map(|state| state.record.last_attempt.as_ref()).chain([None]);
+    all().zip(before).map(|(state, before)| {
+        let report = state.record.last_attempt.as_ref();
+        (state, report.filter(|_| report != before))
+    })
+}
+
+fn row(state: &RecordView, attempt: Option<&AttemptReport>) -> Vec<String> {
+    let record = &state.record;
+    // An intent has a worker and no outcome yet.
+    let intent = record.unresolved.as_ref().filter(|_| record.status == Status::Syncing);
+    let worker = attempt.map(|attempt| &attempt.worker).or(intent.map(|intent| &intent.worker));
+    vec![
+        state.at.to_string(),
+        record.status.to_string(),
+        or_dash(record.code),
+        or_dash(attempt.map(|attempt| outcome(attempt.outcome))),
+        or_dash(attempt.map(|attempt| format!("{} ms", attempt.duration_ms))),
+        or_dash(attempt.and_then(|attempt| attempt.source_version.as_ref())),
+        or_dash(attempt.and_then(|attempt| attempt.target_version.as_ref())),
+        or_dash(attempt.and_then(|attempt| attempt.azure_request_id.as_ref())),
+        or_dash(worker),
+    ]
+}
+
+fn outcome(kind: OutcomeKind) -> &'static str {
+    match kind {
+        OutcomeKind::Written => "written",
+        OutcomeKind::Updated => "updated",
+        OutcomeKind::Equal => "equal",
+        OutcomeKind::Settled => "settled",
+        OutcomeKind::Blocked => "blocked",
+        OutcomeKind::Failed => "failed",
+        OutcomeKind::Unknown => "unknown",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn state(status: &str, attempt: Option<u64>) -> serde_json::Value {
+        let mut state = json!({
+            "id": { "config": "00000000-0000-4000-8000-000000000001", "kind": "secrets", "name": "a" },
+            "status": status,
+            "sequence": 1,
+            "at": "2026-11-01T10:00:00Z",
+            "correlation_id": "00000000-0000-4000-8000-000000000002",
         });
-        lines.push(output::table(&["AT", "STATUS", "CODE", "WORKER"], rows));
+        if let Some(duration) = attempt {
+            state["last_attempt"] = json!({
+                "worker": "worker-1", "started": "2026-11-01T10:00:00Z", "duration_ms": duration, "outcome": "written",
+                "calls": { "list": 0, "get": 1, "set": 1 }, "source_version": "s1", "target_version": "t1",
+                "azure_request_id": "r1",
+            });
+        }
+        state
     }
-    lines.join("\n")
+
+    #[test]
+    fn an_attempt_is_told_once_where_it_ended() {
+        let mut newest = state("pending", Some(12));
+        newest["history"] = json!([state("active", Some(12)), state("syncing", Some(7)), state("active", Some(7))]);
+        let view: RecordView = serde_json::from_value(newest).unwrap();
+        let told: Vec<_> = states(&view).map(|(_, attempt)| attempt.map(|attempt| attempt.duration_ms)).collect();
+        assert_eq!(told, [None, Some(12), None, Some(7)]);
+        let text = describe(&view);
+        for word in ["written", "12 ms", "s1", "t1", "r1", "worker-1", "correlation id"] {
+            assert!(text.contains(word), "{word} is not in\n{text}");
+        }
+    }
 }

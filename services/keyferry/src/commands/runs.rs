@@ -1,34 +1,84 @@
 //! Runs.
 
+use clap::Subcommand;
 use proto_msgs::{Run, run::RunEnd};
 
 use crate::{
-    cli::{Output, Runs, Server},
-    client::{Client, segment},
+    client::path,
     failure::Failure,
+    invocation::{ConfigArg, Invocation, segment},
     output::{self, or_dash},
 };
 
-pub async fn run(server: &Server, output: Output, command: Runs) -> Result<(), Failure> {
-    let Runs::List { config } = command;
-    let path = format!("/api/v1/configs/{}/runs?limit=100", segment(&config));
-    let runs: Vec<Run> = Client::new(server)?.all(&path).await?;
-    output::print(output, &runs, || list(&runs))
+#[derive(Debug, Subcommand)]
+pub enum Runs {
+    /// Lists the runs of a config, newest first.
+    List(ConfigArg),
+    /// Shows one run.
+    Get {
+        #[command(flatten)]
+        config: ConfigArg,
+        /// Id of the run.
+        #[arg(value_parser = segment)]
+        run: String,
+    },
+}
+
+impl Runs {
+    pub async fn run(self, invocation: &Invocation) -> Result<(), Failure> {
+        let client = invocation.client()?;
+        match self {
+            Self::List(ConfigArg { config }) => {
+                let runs: Vec<Run> = client.all(&path(&["configs", &config, "runs"]), &[]).await?;
+                invocation.answer(&runs, || list(&runs))
+            }
+            Self::Get { config, run } => {
+                let run: Run = client.get(&path(&["configs", &config.config, "runs", &run])).await?;
+                invocation.answer(&run, || describe(&run))
+            }
+        }
+    }
 }
 
 fn list(runs: &[Run]) -> String {
     let rows = runs.iter().map(|run| {
-        let counts = &run.counts;
         vec![
             run.id.to_string(),
             run.started.to_string(),
             or_dash(run.ended),
             end(run),
-            format!("{}/{}", counts.attempted, counts.planned),
-            counts.unchanged.to_string(),
+            synced(run),
+            run.counts.unchanged.to_string(),
         ]
     });
     output::table(&["RUN", "STARTED", "ENDED", "RESULT", "SYNCED", "UNCHANGED"], rows)
+}
+
+fn describe(run: &Run) -> String {
+    let (counts, calls) = (&run.counts, &run.counts.calls);
+    let mut rows = vec![
+        ("run", run.id.to_string()),
+        ("started", run.started.to_string()),
+        ("ended", or_dash(run.ended)),
+        ("result", end(run)),
+    ];
+    if let Some(RunEnd::Failed { message, .. }) = &run.end {
+        rows.push(("detail", message.replace(['\r', '\n'], " ")));
+    }
+    rows.extend([
+        ("items", format!("{} at the source, {} at the target", counts.source_items, counts.target_items)),
+        ("listings", if counts.complete { "complete" } else { "not complete" }.to_owned()),
+        ("synced", synced(run)),
+        ("unchanged", counts.unchanged.to_string()),
+        ("calls", format!("list {}, get {}, set {}", calls.list, calls.get, calls.set)),
+        ("taken over", run.resumed.to_string()),
+        ("correlation id", run.correlation_id.to_string()),
+    ]);
+    output::list(&rows)
+}
+
+fn synced(run: &Run) -> String {
+    format!("{}/{}", run.counts.attempted, run.counts.planned)
 }
 
 fn end(run: &Run) -> String {

@@ -1,35 +1,61 @@
 //! Making tokens: straight in NATS, because the first one cannot come from the API.
 
 use broker::Broker;
+use clap::{Subcommand, ValueEnum};
 use proto_msgs::{
+    CorrelationId,
     api::{ApiRole, ApiToken},
     worker::Role,
 };
 use rand::Rng;
 use runtime::Origin;
+use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use crate::{
-    cli::{Token, TokenRole},
-    failure::Failure,
-    settings::Settings,
-};
+use super::nats::NatsArgs;
+use crate::{failure::Failure, invocation::Invocation};
 
 /// As long as a config's.
 const NAME_MAX: usize = 80;
 
-pub async fn run(command: Token) -> Result<(), Failure> {
-    let Token::Create { name, role, settings, nats } = command;
-    check(&name)?;
-    let settings = Settings::load(settings.as_deref(), nats.as_deref())?;
-    let broker = Broker::connect(&settings.nats).await?;
-    let role = match role {
-        TokenRole::Viewer => ApiRole::Viewer,
-        TokenRole::Operator => ApiRole::Operator,
-        TokenRole::Admin => ApiRole::Admin,
-    };
-    println!("{}", create(&broker, &name, role).await?);
-    Ok(())
+#[derive(Debug, Subcommand)]
+pub enum Token {
+    /// Prints a new token, the only time it is shown. It takes the place of all others of that name.
+    Create {
+        /// Who it is for; shown wherever it was used.
+        #[arg(long)]
+        name: String,
+        /// What it allows.
+        #[arg(long, value_enum)]
+        role: TokenRole,
+        #[command(flatten)]
+        place: NatsArgs,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TokenRole {
+    /// Reads.
+    Viewer,
+    /// Reads, and changes and runs replications.
+    Operator,
+    /// Everything.
+    Admin,
+}
+
+impl Token {
+    pub async fn run(self, invocation: &Invocation) -> Result<(), Failure> {
+        let Self::Create { name, role, place } = self;
+        check(&name)?;
+        let broker = Broker::connect(&place.load()?.nats).await?;
+        let role = match role {
+            TokenRole::Viewer => ApiRole::Viewer,
+            TokenRole::Operator => ApiRole::Operator,
+            TokenRole::Admin => ApiRole::Admin,
+        };
+        let token = create(&broker, &name, role, invocation.correlation).await?;
+        invocation.answer(&json!({ "name": name, "role": role, "token": token }), || token.clone())
+    }
 }
 
 /// Refuses names that are hard to read in a log.
@@ -44,9 +70,8 @@ fn check(name: &str) -> Result<(), Failure> {
 }
 
 /// Makes a token in place of all others of that name.
-pub async fn create(broker: &Broker, name: &str, role: ApiRole) -> Result<String, Failure> {
+pub async fn create(broker: &Broker, name: &str, role: ApiRole, correlation: CorrelationId) -> Result<String, Failure> {
     let origin = Origin::system(Role::Gateway);
-    let correlation = origin.correlation_id();
     broker.tokens().revoke_named(name, correlation).await?;
     let token = format!("kf_{}", hex::encode(rand::rng().random::<[u8; 32]>()));
     let kept = ApiToken {

@@ -2,82 +2,103 @@
 
 use std::time::Duration;
 
+use clap::Args;
 use futures::StreamExt;
-use proto_msgs::{RequestCode, api::Event};
+use proto_msgs::{
+    RequestCode,
+    api::{ConfigView, Event},
+};
+use reqwest::StatusCode;
 use tokio_tungstenite::tungstenite::{self, ClientRequestBuilder, Message};
 
 use crate::{
-    cli::{Output, Server},
-    client::{Client, segment},
+    client::{Client, path, query},
     failure::Failure,
-    output::{self, or_dash},
+    invocation::{ConfigArg, Invocation},
+    output::{self, Output, or_dash, tell},
 };
 
 /// Between a break and the next try.
 const PAUSE: Duration = Duration::from_secs(2);
+/// Where a stream begins of which no event was seen yet.
+const BEGINNING: &str = "x-event-cursor";
 
-pub async fn run(server: &Server, output: Output, config: &str, cursor: Option<&str>) -> Result<(), Failure> {
-    let client = Client::new(server)?;
-    // A wrong name or token is told by a problem, which a WebSocket's refusal would hide.
-    let view: proto_msgs::api::ConfigView = client.get(&format!("/api/v1/configs/{}", segment(config))).await?;
-    let mut cursor = cursor.map(str::to_owned);
-    loop {
-        let query = cursor.as_ref().map(|cursor| format!("?cursor={cursor}")).unwrap_or_default();
-        let (address, token) = client.socket(&format!("/api/v1/configs/{}/events{query}", view.config.id));
-        match follow(&address, token, output, &mut cursor).await {
-            Ok(()) => {}
-            Err(Broken::Refused(status)) => {
-                let detail = format!("the event stream was refused with {status}");
-                return Err(Failure::input(detail, "pass the cursor of an event, or none"));
+#[derive(Debug, Args)]
+pub struct Watch {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// Go on after this event; `0-0`: with the oldest that is kept. Without it, what happens from now on is shown.
+    #[arg(long)]
+    cursor: Option<String>,
+}
+
+impl Watch {
+    pub async fn run(self, invocation: &Invocation) -> Result<(), Failure> {
+        let client = invocation.client()?;
+        let view: ConfigView = client.get(&path(&["configs", &self.config.config])).await?;
+        let events = path(&["configs", &view.config.id.to_string(), "events"]);
+        let mut cursor = self.cursor;
+        // Without a cursor nothing may come for long, and that must not look like a failure.
+        let mut greeting = cursor.is_none().then(|| format!("following {}; Ctrl-C ends it", view.config.spec.name));
+        loop {
+            match follow(&client, &events, invocation.output, &mut cursor, &mut greeting).await {
+                Ok(()) => {}
+                Err(Broken::Ended(failure)) => return Err(failure),
+                Err(Broken::Connection(error)) => {
+                    tell(format_args!("keyferry: the stream broke off ({error}); it goes on in a moment"));
+                }
             }
-            Err(Broken::Output(failure)) => return Err(failure),
-            Err(Broken::Connection(error)) => {
-                eprintln!("keyferry: the stream broke off ({error}); it goes on in a moment")
-            }
+            tokio::time::sleep(PAUSE).await;
         }
-        tokio::time::sleep(PAUSE).await;
     }
 }
 
+/// Why a stream is over.
 enum Broken {
-    Refused(u16),
+    /// It is worth another try.
     Connection(String),
-    Output(Failure),
+    Ended(Failure),
 }
 
-async fn follow(address: &str, token: &str, output: Output, cursor: &mut Option<String>) -> Result<(), Broken> {
-    let broken = |error: tungstenite::Error| {
-        if let tungstenite::Error::Http(response) = &error
-            && response.status().is_client_error()
-        {
-            return Broken::Refused(response.status().as_u16());
-        }
-        Broken::Connection(error.to_string())
-    };
+async fn follow(
+    client: &Client,
+    path: &str,
+    output: Output,
+    cursor: &mut Option<String>,
+    greeting: &mut Option<String>,
+) -> Result<(), Broken> {
+    let connection = |error: tungstenite::Error| Broken::Connection(error.to_string());
+    let (address, headers) = client.socket(&format!("{path}?{}", query(&[("cursor", cursor.as_deref())])));
     let uri = address.parse().map_err(|_| Broken::Connection(format!("{address} is not an address")))?;
-    let request = ClientRequestBuilder::new(uri).with_header("Authorization", format!("Bearer {token}"));
-    let (mut socket, _) = tokio_tungstenite::connect_async(request).await.map_err(broken)?;
+    let request = headers
+        .into_iter()
+        .fold(ClientRequestBuilder::new(uri), |request, (name, value)| request.with_header(name, value));
+    let (mut socket, response) = match tokio_tungstenite::connect_async(request).await {
+        Ok(connected) => connected,
+        Err(tungstenite::Error::Http(response)) if response.status().is_client_error() => {
+            let status = StatusCode::from_u16(response.status().as_u16()).unwrap_or(StatusCode::BAD_REQUEST);
+            return Err(Broken::Ended(client.refused(status, response.body().as_deref().unwrap_or_default())));
+        }
+        Err(error) => return Err(connection(error)),
+    };
+    if cursor.is_none() {
+        *cursor = response.headers().get(BEGINNING).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    }
+    if let Some(greeting) = greeting.take() {
+        tell(greeting);
+    }
     while let Some(message) = socket.next().await {
-        let Message::Text(text) = message.map_err(broken)? else { continue };
+        let Message::Text(text) = message.map_err(connection)? else { continue };
         let event: Event = serde_json::from_str(text.as_str()).map_err(|error| {
-            Broken::Output(Failure::of(RequestCode::Unavailable, &error, "run one version on both sides"))
+            Broken::Ended(Failure::of(RequestCode::Unavailable, &error, "run one version on both sides"))
         })?;
         match &event {
             Event::Record { cursor: at, .. } | Event::Run { cursor: at, .. } => *cursor = Some(at.clone()),
             Event::Reset { .. } => {}
         }
-        print(output, &event).map_err(Broken::Output)?;
+        output::print_next(output, &event, || line(&event)).map_err(Broken::Ended)?;
     }
     Ok(())
-}
-
-fn print(output: Output, event: &Event) -> Result<(), Failure> {
-    // One object a line, so that a pipe can read it as it comes.
-    if output == Output::Json {
-        println!("{}", serde_json::json!(event));
-        return Ok(());
-    }
-    output::print(output, event, || line(event))
 }
 
 fn line(event: &Event) -> String {

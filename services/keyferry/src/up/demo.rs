@@ -2,92 +2,126 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use proto_msgs::{RequestCode, api::ConfigView};
+use proto_msgs::{
+    RequestCode, RunId,
+    api::{Accepted, ConfigView},
+};
 use serde_json::json;
 
+use super::{Up, progress, summary};
 use crate::{
-    cli::Up,
-    client::{Client, segment},
+    client::{Client, path},
     failure::Failure,
     up::{
-        children::{self, Children, SECRET_VARIABLE},
+        children::{Children, SECRET_VARIABLE},
         place::Place,
     },
 };
 
 /// A worker that has just started does not answer yet.
-const CREATE_LIMIT: Duration = Duration::from_secs(30);
+const ANSWER_LIMIT: Duration = Duration::from_secs(30);
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 
-/// The two vaults that are shown, and the rule between them.
-pub struct Pair {
+/// The two vaults that are shown, the rule between them, and who copies.
+pub struct Demo {
     name: String,
     source: String,
     target: String,
     rule: serde_json::Value,
+    tenant: String,
+    client_id: String,
+    pub secret: String,
 }
 
-/// The demo estate's production vaults by tag, or the first two of any other estate with everything.
-pub fn pair(estate: &emulator::Estate) -> Result<Pair, Failure> {
-    let names = estate.vault_names();
-    let (Some(source), Some(target)) = (names.first(), names.get(1)) else {
-        return Err(Failure::input("the estate has fewer than two vaults", "add a vault to copy into"));
-    };
-    let rule = match *source {
-        "prod-eu-kv" => json!({ "kind": "tagged", "tag": "replicate=true" }),
-        _ => json!({ "kind": "all" }),
-    };
-    let name = format!("{} to {}", source.trim_end_matches("-kv"), target.trim_end_matches("-kv"));
-    Ok(Pair { name, source: (*source).to_owned(), target: (*target).to_owned(), rule })
-}
-
-/// Writes the settings of all roles.
-pub fn write_settings(place: &Place, args: &Up, estate: &emulator::Estate) -> Result<PathBuf, Failure> {
-    let (client_id, _) = estate.first_identity().ok_or_else(|| {
-        Failure::input("the estate has no identity", "add one under `identities`, with a role on both vaults")
-    })?;
-    let port = args.emulator_port;
-    let identity = format!(
-        "{{ kind = \"client_secret\", tenant = \"{}\", client_id = \"{client_id}\", secret_env = \"{SECRET_VARIABLE}\" }}",
-        estate.tenant()
-    );
-    let text = format!(
-        "[nats]\nurl = \"nats://127.0.0.1:{}\"\n\n[gateway]\nlisten = \"127.0.0.1:{}\"\n\n[worker.azure]\nsource = \
-         {identity}\ntarget = {identity}\nca_file = {:?}\nauthority_host = \"https://login.localhost:{port}\"\n\
-         management_endpoint = \"https://management.localhost:{port}\"\nvault_suffix = \"vault.localhost:{port}\"\n\
-         resolve_localhost = true\n",
-        args.nats_port,
-        args.port,
-        place.file("ca.pem"),
-    );
-    let file = place.file("keyferry.toml");
-    children::write(&file, &text)?;
-    Ok(file)
-}
-
-/// Creates the replication, unless it is there from an earlier start.
-pub async fn create(client: &Client, pair: &Pair, children: &mut Children<'_>) -> Result<String, Failure> {
-    let path = format!("/api/v1/configs/{}", segment(&pair.name));
-    match client.get::<ConfigView>(&path).await {
-        Ok(view) => return Ok(view.config.id.to_string()),
-        Err(Failure::Refused(problem)) if problem.code == RequestCode::NotFound => {}
-        Err(failure) => return Err(failure),
+impl Demo {
+    /// The first two vaults of an estate: of the demo's by tag, of any other with everything.
+    pub fn of(is_demo: bool, estate: &emulator::Estate) -> Result<Self, Failure> {
+        let names = estate.vault_names();
+        let (Some(source), Some(target)) = (names.first(), names.get(1)) else {
+            return Err(Failure::input("the estate has fewer than two vaults", "add a vault to copy into"));
+        };
+        let (client_id, secret) = estate.first_identity().ok_or_else(|| {
+            Failure::input("the estate has no identity", "add one under `identities`, with a role on both vaults")
+        })?;
+        let rule =
+            if is_demo { json!({ "kind": "tagged", "tag": "replicate=true" }) } else { json!({ "kind": "all" }) };
+        let name = format!("{} to {}", source.trim_end_matches("-kv"), target.trim_end_matches("-kv"));
+        Ok(Self {
+            name,
+            source: (*source).to_owned(),
+            target: (*target).to_owned(),
+            rule,
+            tenant: estate.tenant().to_owned(),
+            client_id: client_id.to_owned(),
+            secret: secret.to_owned(),
+        })
     }
-    let body = json!({
-        "name": pair.name,
-        "source": { "vault": pair.source },
-        "target": { "vault": pair.target },
-        "item_types": ["secrets", "certificates", "keys"],
-        "rule": pair.rule,
-    });
+
+    /// Writes the settings of all roles.
+    pub fn write_settings(&self, place: &Place, args: &Up) -> Result<PathBuf, Failure> {
+        let port = args.emulator_port;
+        let identity = format!(
+            "{{ kind = \"client_secret\", tenant = \"{}\", client_id = \"{}\", secret_env = \"{SECRET_VARIABLE}\" }}",
+            self.tenant, self.client_id
+        );
+        let text = format!(
+            "[nats]\nurl = \"nats://127.0.0.1:{}\"\n\n[gateway]\nlisten = \"127.0.0.1:{}\"\n\n[worker.azure]\nsource = \
+             {identity}\ntarget = {identity}\nca_file = {:?}\nauthority_host = \"https://login.localhost:{port}\"\n\
+             management_endpoint = \"https://management.localhost:{port}\"\nvault_suffix = \"vault.localhost:{port}\"\n\
+             resolve_localhost = true\n",
+            args.nats_port,
+            args.port,
+            place.file("ca.pem"),
+        );
+        place.write("keyferry.toml", &text)
+    }
+
+    /// Sees the replication through a run that ends. One that was left in trouble by an earlier start gets a new run:
+    /// what was in its way may be mended by now.
+    pub async fn replicate(&self, client: &Client, children: &mut Children<'_>) -> Result<ConfigView, Failure> {
+        let (id, was_there) = self.create(client, children).await?;
+        let view = progress::follow(client, &id, None, children).await?;
+        if !was_there || summary::trouble(&view).is_none() {
+            return Ok(view);
+        }
+        let before: Option<RunId> = view.summary.and_then(|summary| summary.run).map(|run| run.id);
+        let sync = path(&["configs", &id, "sync"]);
+        patiently(children, || client.post::<Accepted>(&sync)).await?;
+        progress::follow(client, &id, before, children).await
+    }
+
+    /// Its id, and whether it is there from an earlier start.
+    async fn create(&self, client: &Client, children: &mut Children<'_>) -> Result<(String, bool), Failure> {
+        match client.get::<ConfigView>(&path(&["configs", &self.name])).await {
+            Ok(view) => return Ok((view.config.id.to_string(), true)),
+            Err(failure) if failure.code() == Some(RequestCode::NotFound) => {}
+            Err(failure) => return Err(failure),
+        }
+        let body = json!({
+            "name": self.name,
+            "source": { "vault": self.source },
+            "target": { "vault": self.target },
+            "item_types": ["secrets", "certificates", "keys"],
+            "rule": self.rule,
+        });
+        let configs = path(&["configs"]);
+        let view = patiently(children, || client.post_body::<ConfigView>(&configs, &body)).await?;
+        Ok((view.config.id.to_string(), false))
+    }
+}
+
+/// Asks again while nobody answers who has just been started.
+async fn patiently<T, F: Future<Output = Result<T, Failure>>>(
+    children: &mut Children<'_>,
+    mut ask: impl FnMut() -> F,
+) -> Result<T, Failure> {
     let started = tokio::time::Instant::now();
     loop {
         children.check()?;
-        match client.post::<ConfigView>("/api/v1/configs", Some(body.clone())).await {
-            Ok(view) => return Ok(view.config.id.to_string()),
-            Err(Failure::Refused(problem))
-                if problem.code == RequestCode::Unavailable && started.elapsed() < CREATE_LIMIT =>
-            {
-                tokio::time::sleep(Duration::from_millis(250)).await;
+        match ask().await {
+            Ok(answer) => return Ok(answer),
+            Err(failure) if failure.code() == Some(RequestCode::Unavailable) && started.elapsed() < ANSWER_LIMIT => {
+                tokio::time::sleep(LOOK_EVERY).await;
             }
             Err(failure) => return Err(failure),
         }

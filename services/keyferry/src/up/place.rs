@@ -2,6 +2,7 @@
 
 use std::{
     fs::{self, File, TryLockError},
+    io::ErrorKind,
     net::{Ipv4Addr, TcpListener},
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
@@ -10,7 +11,8 @@ use std::{
 
 use proto_msgs::RequestCode;
 
-use crate::{cli::Up, failure::Failure};
+use super::Up;
+use crate::failure::Failure;
 
 /// Older ones lack per-message expiry.
 const OLDEST_SERVER: (u32, u32) = (2, 12);
@@ -23,42 +25,35 @@ pub struct Place {
     _lock: File,
 }
 
+/// A port that is going to be listened on.
+struct Port {
+    number: u16,
+    who: &'static str,
+    option: &'static str,
+}
+
 impl Place {
-    /// Makes the folder and takes it, and makes sure that everything needed is there.
+    /// Makes sure that everything needed is there, makes the folder and takes it.
     pub fn take(args: &Up) -> Result<Self, Failure> {
-        let unwritable = |error: std::io::Error| {
-            let fix = format!("make {} writable, or choose another folder with --dir", args.dir.display());
-            Failure::of(RequestCode::InvalidInput, &error, fix)
+        let ports = ports(args)?;
+        let nats_server = nats_server(args.nats_server.as_deref())?;
+        let unusable = |error: std::io::Error| {
+            Failure::path(&args.dir, "used", &error, "make it writable, or choose another folder with --dir")
         };
         // Only its owner may look in: the emulator's vaults are kept here.
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(args.dir.join("logs")).map_err(unwritable)?;
-        let dir = args.dir.canonicalize().map_err(unwritable)?;
-        let lock = File::create(dir.join("lock")).map_err(unwritable)?;
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(args.dir.join("logs")).map_err(unusable)?;
+        let dir = args.dir.canonicalize().map_err(unusable)?;
+        let lock = File::create(dir.join("lock")).map_err(unusable)?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let detail = format!("another `keyferry up` works in {}", dir.display());
                 return Err(Failure::new(RequestCode::Busy, detail, "stop it, or choose another folder with --dir"));
             }
-            Err(TryLockError::Error(error)) => return Err(unwritable(error)),
+            Err(TryLockError::Error(error)) => return Err(unusable(error)),
         }
-        let ports = [
-            ("the gateway", args.port, "--port"),
-            ("NATS", args.nats_port, "--nats-port"),
-            ("the emulated Azure", args.emulator_port, "--emulator-port"),
-            ("the emulator's admin listener", args.emulator_port.wrapping_add(1), "--emulator-port"),
-        ];
-        for (who, port, option) in ports {
-            if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_err() {
-                let detail = format!("port {port}, for {who}, is taken");
-                return Err(Failure::new(
-                    RequestCode::Unavailable,
-                    detail,
-                    format!("stop what listens there, or give another {option}"),
-                ));
-            }
-        }
-        Ok(Self { dir, nats_server: nats_server(args.nats_server.as_deref())?, _lock: lock })
+        ports.iter().try_for_each(Port::check)?;
+        Ok(Self { dir, nats_server, _lock: lock })
     }
 
     pub fn dir(&self) -> &Path {
@@ -69,17 +64,61 @@ impl Place {
         self.dir.join(name)
     }
 
+    /// Writes a file of the folder.
+    pub fn write(&self, name: &str, text: &str) -> Result<PathBuf, Failure> {
+        let file = self.file(name);
+        let written = fs::write(&file, text);
+        written
+            .map_err(|error| Failure::path(&file, "written", &error, "make it writable, or choose another --dir"))?;
+        Ok(file)
+    }
+
     pub fn log(&self, process: &str) -> PathBuf {
         self.dir.join("logs").join(format!("{process}.log"))
     }
 
     /// What a process of this start wrote.
-    pub fn output(&self, process: &str) -> String {
-        fs::read_to_string(self.log(process)).unwrap_or_default()
+    pub fn output(&self, process: &str) -> Result<String, Failure> {
+        let log = self.log(process);
+        fs::read_to_string(&log)
+            .map_err(|error| Failure::path(&log, "read", &error, "make it readable, or choose another --dir"))
     }
 
     pub fn nats_server(&self) -> &Path {
         &self.nats_server
+    }
+}
+
+/// All ports, which must differ.
+fn ports(args: &Up) -> Result<[Port; 4], Failure> {
+    let ports = [
+        Port { number: args.port, who: "the gateway", option: "--port" },
+        Port { number: args.nats_port, who: "NATS", option: "--nats-port" },
+        Port { number: args.emulator_port, who: "the emulated Azure", option: "--emulator-port" },
+        Port { number: args.admin_port(), who: "the emulator's admin listener", option: "--emulator-port" },
+    ];
+    for (index, port) in ports.iter().enumerate() {
+        if let Some(other) = ports[..index].iter().find(|other| other.number == port.number) {
+            let detail = format!("port {} is given twice: for {} and for {}", port.number, other.who, port.who);
+            return Err(Failure::input(detail, format!("give another {}", port.option)));
+        }
+    }
+    Ok(ports)
+}
+
+impl Port {
+    /// Whether it can be listened on.
+    fn check(&self) -> Result<(), Failure> {
+        let Self { number, who, option } = self;
+        let Err(error) = TcpListener::bind((Ipv4Addr::LOCALHOST, *number)) else { return Ok(()) };
+        let (what, fix) = if error.kind() == ErrorKind::AddrInUse {
+            ("is taken".to_owned(), format!("stop what listens there, or give another {option}"))
+        } else if error.kind() == ErrorKind::PermissionDenied {
+            ("is not for everybody".to_owned(), format!("give {option} a port from 1024 on"))
+        } else {
+            (format!("cannot be listened on: {error}"), format!("give another {option}"))
+        };
+        Err(Failure::new(RequestCode::Unavailable, format!("port {number}, for {who}, {what}"), fix))
     }
 }
 
@@ -88,14 +127,8 @@ fn nats_server(given: Option<&Path>) -> Result<PathBuf, Failure> {
     if let Some(given) = given {
         return match version(given) {
             Some(found) if found >= OLDEST_SERVER => Ok(given.to_owned()),
-            Some(_) => {
-                Err(Failure::new(RequestCode::InvalidInput, format!("{} is older than 2.12", given.display()), fix))
-            }
-            None => Err(Failure::new(
-                RequestCode::InvalidInput,
-                format!("{} is no nats-server that runs here", given.display()),
-                fix,
-            )),
+            Some(_) => Err(Failure::input(format!("{} is older than 2.12", given.display()), fix)),
+            None => Err(Failure::input(format!("{} is no nats-server that runs here", given.display()), fix)),
         };
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -119,6 +152,6 @@ fn version(program: &Path) -> Option<(u32, u32)> {
 
 /// A path as a person would write it here.
 pub fn short(path: &Path) -> String {
-    let here = std::env::current_dir().unwrap_or_default();
-    path.strip_prefix(here).map_or_else(|_| path.display().to_string(), |path| format!("./{}", path.display()))
+    let below = std::env::current_dir().ok().and_then(|here| path.strip_prefix(here).map(Path::to_owned).ok());
+    below.map_or_else(|| path.display().to_string(), |path| format!("./{}", path.display()))
 }

@@ -4,6 +4,7 @@
 
 mod azure_sdk;
 mod bad_input;
+mod command_line;
 mod demo;
 mod first_write;
 mod fixtures;
@@ -12,7 +13,9 @@ mod identities;
 mod killed_coordinator;
 mod killed_worker;
 mod later_write;
+mod openapi;
 mod rules;
 mod steady;
 mod streams;
+mod terminal;
 mod up;

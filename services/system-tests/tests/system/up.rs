@@ -1,130 +1,148 @@
-//! `keyferry up` as somebody at a terminal has it: Ctrl-C ends everything, and what stands in the way is one clear line.
+//! `keyferry up`: what it exits with where not everything is replicated, and how it keeps its parts.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    net::{Ipv4Addr, TcpListener},
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{fs, path::Path, process::Command};
 
 use anyhow::{Context, Result, ensure};
-use system_tests::{Process, Tools, free_pair, free_ports, until};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use system_tests::{EstateBuilder, Process, Tools, free_pair, free_ports, until};
 
-use crate::fixtures::LIMIT;
+use crate::fixtures::{LIMIT, SOURCE, TARGET, pair};
 
-/// Ports of one start: gateway, NATS, emulator and its admin listener.
-struct Ports {
-    gateway: u16,
-    nats: u16,
-    emulator: u16,
+/// `up` in a folder of its own, on ports of its own.
+struct Up {
+    folder: tempfile::TempDir,
+    nats_port: u16,
+    args: Vec<String>,
 }
 
-impl Ports {
-    fn free() -> Result<Self> {
-        let free = free_ports(2)?;
-        Ok(Self { gateway: free[0], nats: free[1], emulator: free_pair()? })
+impl Up {
+    fn of(estate: &str) -> Result<Self> {
+        let (folder, tools) = (tempfile::tempdir()?, Tools::find()?);
+        // The emulator's admin listener has the port after the emulator's.
+        let (emulator, ports) = (free_pair()?, free_ports(2)?);
+        let file = folder.path().join("estate.yaml");
+        fs::write(&file, estate)?;
+        let args = [
+            ("--dir", folder.path().join("data").display().to_string()),
+            ("--estate", file.display().to_string()),
+            ("--nats-server", tools.nats_server.display().to_string()),
+            ("--port", ports[0].to_string()),
+            ("--nats-port", ports[1].to_string()),
+            ("--emulator-port", emulator.to_string()),
+        ];
+        let args = args.into_iter().flat_map(|(name, value)| [name.to_owned(), value]).collect();
+        Ok(Self { folder, nats_port: ports[1], args })
     }
 
-    /// Each with what it is for and the option that sets it.
-    fn named(&self) -> [(u16, &'static str, &'static str); 4] {
-        [
-            (self.gateway, "gateway", "--port"),
-            (self.nats, "NATS", "--nats-port"),
-            (self.emulator, "emulated Azure", "--emulator-port"),
-            (self.emulator + 1, "admin listener", "--emulator-port"),
-        ]
+    fn command(&self) -> Result<Command> {
+        let mut command = Command::new(Tools::find()?.keyferry);
+        command.arg("up").args(&self.args).current_dir(self.folder.path());
+        Ok(command)
     }
 
-    fn up(&self, tools: &Tools, dir: &Path) -> Command {
-        let mut command = Command::new(&tools.keyferry);
-        command.arg("up").arg("--dir").arg(dir).arg("--nats-server").arg(&tools.nats_server);
-        for (port, option) in [(self.gateway, "--port"), (self.nats, "--nats-port"), (self.emulator, "--emulator-port")]
-        {
-            command.args([option, &port.to_string()]);
-        }
-        command
+    /// Runs it with `--exit-when-synced`: its exit code, its last line, and what it told.
+    fn until_synced(&self) -> Result<(Option<i32>, Value, String)> {
+        let output = self.command()?.arg("--exit-when-synced").output()?;
+        let (text, told) = (String::from_utf8(output.stdout)?, String::from_utf8(output.stderr)?);
+        let last = text.lines().last().with_context(|| format!("nothing on standard output: {told}"))?;
+        Ok((output.status.code(), serde_json::from_str(last).with_context(|| last.to_owned())?, told))
+    }
+
+    fn is_nats_there(&self) -> bool {
+        std::net::TcpStream::connect(("127.0.0.1", self.nats_port)).is_ok()
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_interrupt_ends_up_and_every_process_it_started() -> Result<()> {
-    let (tools, folder, ports) = (Tools::find()?, tempfile::tempdir()?, Ports::free()?);
-    let mut up = Process::start("up", ports.up(&tools, &folder.path().join("data")), folder.path())?;
-    let said = until("up to be up", LIMIT, || async {
-        let output = up.output();
-        ensure!(!output.contains("fix:"), "{output}");
-        Ok(output.contains("Keyferry is up").then_some(output))
-    });
-    said.await?;
-    let children = children(up.pid())?;
-    let kinds: Vec<_> = children.values().map(|command| kind(command)).collect();
-    for (kind, count) in [("nats-server", 1), ("emulator", 1), ("gateway", 1), ("coordinator", 1), ("worker", 2)] {
-        ensure!(kinds.iter().filter(|found| **found == kind).count() == count, "{count} {kind}: {kinds:?}");
-    }
+async fn a_source_that_cannot_be_reached_is_no_success_and_is_tried_again_at_the_next_start() -> Result<()> {
+    let denied = EstateBuilder::new()
+        .vault_with(SOURCE, "westeurope", "        firewall: deny\n        items: { secrets: [{ name: a }] }\n")
+        .vault(TARGET, "northeurope", 0)
+        .yaml();
+    let up = Up::of(&denied)?;
 
-    up.interrupt()?;
-    let status = up.ended(LIMIT).await?;
+    let (code, answer, told) = up.until_synced()?;
+    ensure!(code == Some(2) && answer["codes"]["source_network_denied"] == 1, "{code:?}: {answer}\n{told}");
+    ensure!(told.contains("source_network_denied") && told.contains("fix: "), "{told}");
 
-    ensure!(status.success(), "up ends with {status}: {}", up.output());
-    let left: Vec<_> = children.iter().filter(|(pid, command)| command_of(**pid).as_ref() == Some(command)).collect();
-    ensure!(left.is_empty(), "still there: {left:?}");
-    for (port, what, _) in ports.named() {
-        TcpListener::bind((Ipv4Addr::LOCALHOST, port)).with_context(|| format!("port {port} of {what} is held"))?;
-    }
+    let mut stays = Process::start("up", up.command()?, up.folder.path())?;
+    until("everything to be up", LIMIT, || async { Ok(stays.output().contains("Try next").then_some(())) }).await?;
+    let told = stays.output();
+    ensure!(
+        told.contains("is up, but not everything is replicated: the run failed with source_network_denied"),
+        "{told}"
+    );
+    ensure!(stays.terminate(LIMIT).await?.success(), "{}", stays.output());
+
+    fs::write(up.folder.path().join("estate.yaml"), denied.replace("firewall: deny", "firewall: open"))?;
+    let (code, answer, told) = up.until_synced()?;
+    ensure!(code == Some(0) && answer["records"]["active"] == 1, "{code:?}: {answer}\n{told}");
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_taken_port_is_one_line_that_names_the_port_and_the_option() -> Result<()> {
-    let (tools, folder, ports) = (Tools::find()?, tempfile::tempdir()?, Ports::free()?);
-    for (port, what, option) in ports.named() {
-        let _taken = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
-        let output = ports.up(&tools, &folder.path().join("data")).output()?;
-        let told = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.code() == Some(69) && output.stdout.is_empty(), "{what}: {:?} {told}", output.status);
-        let mut lines = told.lines();
-        let line = lines.next().with_context(|| format!("{what}: nothing is said"))?;
-        let names_it = line.contains(&format!("port {port}")) && line.contains(what) && line.contains("taken");
-        ensure!(names_it, "{what}: {told}");
-        ensure!(told.contains("fix:") && told.contains(option), "{what}: {told}");
-        let others: Vec<_> = lines.filter(|line| !line.starts_with("  ")).collect();
-        ensure!(others.is_empty(), "{what}: said besides: {others:?}");
-    }
+async fn items_that_may_not_be_listed_are_no_success() -> Result<()> {
+    let items = "        items: { secrets: [{ name: a }], keys: [{ name: k, type: EC, curve: P-256 }] }\n";
+    let estate = EstateBuilder::new().vault_with(SOURCE, "westeurope", items).vault(TARGET, "northeurope", 0).yaml();
+    let up = Up::of(&estate.replace("Key Vault Administrator", "Key Vault Secrets Officer"))?;
+
+    let (code, answer, told) = up.until_synced()?;
+
+    ensure!(code == Some(2) && answer["records"].get("failed").is_none(), "{code:?}: {answer}\n{told}");
+    ensure!(told.contains("not everything is replicated") && told.contains("fix: "), "{told}");
     Ok(())
 }
 
-/// Ids and command lines of the processes that `parent` started and that are there.
-fn children(parent: u32) -> Result<BTreeMap<u32, String>> {
-    let mut found = BTreeMap::new();
-    for entry in fs::read_dir("/proc")? {
-        let path = entry?.path();
-        let pid = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse::<u32>().ok());
-        let Some(pid) = pid.filter(|_| parent_of(&path) == Some(parent)) else { continue };
-        if let Some(command) = command_of(pid) {
-            found.insert(pid, command);
+#[tokio::test(flavor = "multi_thread")]
+async fn a_part_that_dies_is_started_again_and_none_is_left_behind() -> Result<()> {
+    let up = Up::of(&pair(3).yaml())?;
+    let mut process = Process::start("up", up.command()?, up.folder.path())?;
+    until("everything to be up", LIMIT, || async { Ok(process.output().contains("Try next").then_some(())) }).await?;
+    let told = process.output();
+    ensure!(told.contains("Keyferry is up. Ctrl-C stops it") && told.contains("stays in ./data."), "{told}");
+
+    for (part, name) in [("worker", "worker-"), ("nats-server", "nats")] {
+        let killed = child(process.pid(), part)?;
+        kill_process(killed, Signal::KILL)?;
+        until(&format!("another {part}"), LIMIT, || async {
+            let is_told = process.output().lines().any(|said| said.starts_with(name) && said.contains("started again"));
+            Ok((is_told && child(process.pid(), part).is_ok_and(|found| found != killed)).then_some(()))
+        })
+        .await?;
+    }
+    ensure!(process.is_running(), "{}", process.output());
+
+    until("NATS to listen", LIMIT, || async { Ok(up.is_nats_there().then_some(())) }).await?;
+    process.kill()?;
+    until("NATS to end with it", LIMIT, || async { Ok((!up.is_nats_there()).then_some(())) }).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_closed_terminal_stops_all_of_it() -> Result<()> {
+    let up = Up::of(&pair(1).yaml())?;
+    let mut process = Process::start("up", up.command()?, up.folder.path())?;
+    until("everything to be up", LIMIT, || async { Ok(process.output().contains("Try next").then_some(())) }).await?;
+    kill_process(pid(process.pid())?, Signal::HUP)?;
+    let status = process.ended(LIMIT).await?;
+    ensure!(status.success() && !up.is_nats_there(), "{status}: {}", process.output());
+    Ok(())
+}
+
+fn pid(id: u32) -> Result<Pid> {
+    i32::try_from(id).ok().and_then(Pid::from_raw).context("the process has no pid")
+}
+
+/// A child whose command line has that word.
+fn child(of: u32, word: &str) -> Result<Pid> {
+    let children = fs::read_to_string(format!("/proc/{of}/task/{of}/children"))?;
+    for id in children.split_whitespace() {
+        // One that has just ended has none any more.
+        let line = fs::read(Path::new("/proc").join(id).join("cmdline")).unwrap_or_default();
+        let mut words = line.split(|byte| *byte == 0).take(2).map(String::from_utf8_lossy);
+        if words.any(|found| found == word || found.ends_with(&format!("/{word}"))) {
+            return pid(id.parse()?);
         }
     }
-    Ok(found)
-}
-
-fn parent_of(process: &Path) -> Option<u32> {
-    let status = fs::read_to_string(process.join("status")).ok()?;
-    status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().parse().ok()
-}
-
-/// None for a process that has ended, whether or not somebody has noticed.
-fn command_of(pid: u32) -> Option<String> {
-    let line = fs::read_to_string(PathBuf::from(format!("/proc/{pid}/cmdline"))).ok()?;
-    (!line.is_empty()).then(|| line.replace('\0', " "))
-}
-
-/// What a process is by its command line: a role of keyferry, or a program of its own.
-fn kind(command: &str) -> &str {
-    let mut words = command.split(' ');
-    let program = words.next().unwrap_or_default().rsplit('/').next().unwrap_or_default();
-    match program {
-        "keyferry" => words.next().unwrap_or_default(),
-        program => program,
-    }
+    anyhow::bail!("there is no {word} under process {of}")
 }
