@@ -73,7 +73,8 @@ async fn a_source_that_cannot_be_reached_is_no_success_and_is_tried_again_at_the
         told.contains("is up, but not everything is replicated: the run failed with source_network_denied"),
         "{told}"
     );
-    ensure!(stays.terminate(LIMIT).await?.success(), "{}", stays.output());
+    stays.interrupt()?;
+    ensure!(stays.ended(LIMIT).await?.success(), "{}", stays.output());
 
     fs::write(up.folder.path().join("estate.yaml"), denied.replace("firewall: deny", "firewall: open"))?;
     let (code, answer, told) = up.until_synced()?;
