@@ -1,7 +1,10 @@
 //! What the tests of attempts and of the whole worker play on: two vaults, a log, one record, and whoever else has a
 //! hand in them.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use broker::{
     Broker, Entry,
@@ -25,6 +28,9 @@ use crate::{
     fixtures::{at, config},
 };
 
+/// What becomes of the workers' calls, until it is said otherwise.
+type Fates = Arc<dyn Fn(&MemoryCall) -> Fate + Send + Sync>;
+
 const CORRELATION: u128 = 77;
 const WORKER: &str = "worker-1";
 
@@ -41,6 +47,7 @@ pub(crate) struct Stage {
     epoch: Epoch,
     record: RecordId,
     server: MemoryServer,
+    fates: Arc<Mutex<Fates>>,
 }
 
 impl Stage {
@@ -54,12 +61,17 @@ impl Stage {
         let server = MemoryServer::new(Subjects::default(), at(0));
         let (line, others) = (server.client(WORKER), server.client("others").broker());
         let origin = Origin::new(clock, Arc::new(SeededEntropy::new(7)), WORKER.parse().unwrap());
-        let parts =
-            WorkerParts { broker: line.broker(), vaults: Arc::new(azure.clone()), origin, metrics: Arc::default() };
+        let fates: Arc<Mutex<Fates>> = Arc::new(Mutex::new(Arc::new(|_| Fate::FINE)));
+        let asked = fates.clone();
+        let seen = azure.with_fates(move |call| {
+            let fates = asked.lock().unwrap().clone();
+            fates(call)
+        });
+        let parts = WorkerParts { broker: line.broker(), vaults: Arc::new(seen), origin, metrics: Arc::default() };
         let record = RecordId { config: config.id, kind, name: name() };
         let fences = Arc::<Fences>::default();
-        let mut stage =
-            Self { azure, line, fences, parts, others, config, revision: Revision(0), epoch: Epoch(0), record, server };
+        let (revision, epoch) = (Revision(0), Epoch(0));
+        let mut stage = Self { azure, line, fences, parts, others, config, revision, epoch, record, server, fates };
         stage.revision = stage.edit(|_| {}).await;
         stage.epoch = stage.take_slot(Sequence(0)).await;
         stage.fences.read_all(stage.fences.missed(), &[]);
@@ -170,11 +182,12 @@ impl Stage {
 
     /// What becomes of the calls of a kind, and what happens before.
     pub(crate) fn fate(&self, operation: Operation, fate: impl Fn() -> Fate + Send + Sync + 'static) {
-        self.azure.set_fates(move |call: &MemoryCall| if call.operation == operation { fate() } else { Fate::FINE });
+        let of_its_kind = move |call: &MemoryCall| if call.operation == operation { fate() } else { Fate::FINE };
+        *self.fates.lock().unwrap() = Arc::new(of_its_kind);
     }
 
     pub(crate) fn mend(&self) {
-        self.azure.set_fates(|_| Fate::FINE);
+        *self.fates.lock().unwrap() = Arc::new(|_| Fate::FINE);
     }
 
     /// The source's item as it is listed now.

@@ -99,7 +99,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::crypto::{Chain, IssueSpec, KeySpec};
+    use crate::crypto::{Chain, IssueSpec, KeySpec, PrivateKey};
 
     const CLIENT: &str = "00000000-0000-4000-8000-0000000000aa";
     const ENDPOINT: &str = "https://login.localhost:8443/t/oauth2/v2.0/token";
@@ -107,7 +107,8 @@ mod tests {
 
     fn issued(key: KeySpec) -> Chain {
         let (not_before, not_after) = (NOW, NOW + 86_400);
-        Chain::issue(&IssueSpec { key, subject: "CN=client", dns_names: &[], above: 0, not_before, not_after }).unwrap()
+        let spec = IssueSpec { subject: "CN=client", dns_names: &[], above: 0, not_before, not_after };
+        Chain::issue(PrivateKey::generate(key).unwrap(), &spec).unwrap()
     }
 
     fn claims() -> Value {

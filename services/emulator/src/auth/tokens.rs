@@ -238,6 +238,7 @@ mod tests {
             name: "app".to_owned(),
             client_id: "00000000-0000-4000-8000-0000000000AA".to_owned(),
             client_secret: "s".to_owned(),
+            client_certificate: None,
             identity_header: None,
             arm: true,
         }
