@@ -13,6 +13,19 @@ pub struct CoordinatorSettings {
     pub reads_per_10s: u32,
 }
 
+/// An attempt reads this often at most; a budget below would let nothing through.
+const READS_LEAST: u32 = 2;
+
+impl CoordinatorSettings {
+    /// What is wrong with them, if anything.
+    pub fn check(&self) -> Result<(), String> {
+        match self.reads_per_10s {
+            0 | READS_LEAST.. => Ok(()),
+            _ => Err(format!("coordinator.reads_per_10s: give 0 for no limit, or at least {READS_LEAST}")),
+        }
+    }
+}
+
 impl Default for CoordinatorSettings {
     fn default() -> Self {
         Self { creating_writes_per_10s: pacing::CREATING_WRITES, reads_per_10s: pacing::READS }

@@ -57,6 +57,7 @@ impl Settings {
     /// What is wrong, by the setting's name.
     fn check(&self) -> Result<(), String> {
         self.worker().check()?;
+        self.coordinator.check()?;
         check_nats(&self.nats)?;
         check_azure(&self.worker.azure)
     }
@@ -102,7 +103,7 @@ fn check_azure(azure: &AzureSettings) -> Result<(), String> {
         let authority = url.port().map_or_else(String::new, |port| format!(":{port}"));
         url.host_str().is_some_and(|host| format!("{host}{authority}").eq_ignore_ascii_case(&format!("x.{suffix}")))
     });
-    if suffix.is_empty() || !is_host {
+    if suffix.is_empty() || suffix.starts_with('.') || !is_host {
         return Err("worker.azure.vault_suffix: write what follows a vault's name, such as vault.azure.net".to_owned());
     }
     Ok(())
@@ -141,7 +142,12 @@ mod tests {
         let all = parse(&all).unwrap_or_else(|error| panic!("{error}"));
         let identity = &all.worker.azure.source;
         assert!(all.nats.credentials_file.is_some() && all.nats.ca_file.is_some());
-        assert!(identity.secret_file.is_some() && identity.secret_env.is_some() && identity.client_id.is_some());
+        assert!(
+            identity.certificate_file.is_some()
+                && identity.secret_file.is_some()
+                && identity.secret_env.is_some()
+                && identity.client_id.is_some()
+        );
         assert!(all.worker.azure.authority_host.is_some() && all.worker.azure.ca_file.is_some());
     }
 
@@ -156,6 +162,7 @@ mod tests {
             ("[nats]\nca_file = \"/nowhere.pem\"\n", "/nowhere.pem"),
             ("[nats]\ncredentials_file = \"/nowhere.creds\"\n", "/nowhere.creds"),
             ("[worker]\nattempts = 0\n", "worker.attempts"),
+            ("[coordinator]\nreads_per_10s = 1\n", "coordinator.reads_per_10s"),
             ("[worker.azure]\nvault_suffix = \"\"\n", "vault_suffix"),
             ("[worker.azure]\nvault_suffix = \"a/b\"\n", "vault_suffix"),
             ("[worker.azure]\nvault_suffix = \".vault.azure.net\"\n", "vault_suffix"),

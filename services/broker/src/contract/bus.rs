@@ -71,6 +71,7 @@ pub async fn a_question_goes_to_one_of_a_group(host: &dyn Host) {
         }
     };
     tokio::select! {
+        biased;
         () = asking => {}
         () = answer(&members[0], first, &asked[0]) => panic!("the first member's subscription ended"),
         () = answer(&members[1], second, &asked[1]) => panic!("the second member's subscription ended"),

@@ -1,3 +1,5 @@
+//! What is kept comes back as it was, whatever happened in between.
+
 use std::{
     path::PathBuf,
     sync::atomic::{AtomicU64, Ordering},

@@ -1,3 +1,5 @@
+//! The server as its clients find it: slow ones, idle ones, and ones that leave.
+
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
@@ -28,6 +30,7 @@ async fn a_call_goes_on_when_its_client_has_gone() {
             emulator.admin(Method::PATCH, "/settings", json!({ "latency_ms": 300 })).await;
         }
         tokio::select! {
+            biased;
             answered = emulator.set_secret("a-kv", name, "x") => panic!("answered at once: {answered:?}"),
             () = until("the call to arrive", async || !emulator.running.world.calls.is_empty()) => {}
         }

@@ -105,7 +105,7 @@ impl Work<'_> {
     /// were refused.
     pub(super) fn older(&self) -> impl Iterator<Item = &UnresolvedAttempt> {
         let unresolved = self.record.unresolved.iter().filter(|older| older.operation != self.own.operation);
-        unresolved
+        unresolved.chain(&self.record.late)
     }
 
     /// Whether the target must be read, and compared with what older attempts were about to write, before anything is
