@@ -288,6 +288,8 @@ def test_a_key_in_an_hsm_does_not_leave_with_its_certificate(azure, name):
     assert "PRIVATE KEY" not in value and x509.load_pem_x509_certificates(value.encode()) == [leaf]
     with pytest.raises(HttpResponseError):
         azure.certificates("eu-kv").import_certificate(name, pem(key, leaf), policy=policy)
+    with pytest.raises(HttpResponseError):
+        azure.certificates("eu-kv").begin_create_certificate(name, CertificatePolicy("Self", subject="CN=a", key_type="EC-HSM"))
 
 
 def test_an_update_does_not_move_the_times_of_a_certificate(azure, name):

@@ -61,14 +61,6 @@ fn open<T: DeserializeOwned>(call: &Call<'_>, kind: Kind) -> Result<T, ApiError>
     if blob.kind == kind.path() { Ok(blob.item) } else { Err(not_a_backup()) }
 }
 
-/// What an HSM made stays in HSMs.
-fn check_sku(call: &Call<'_>, mut hsm: impl Iterator<Item = bool>) -> Result<(), ApiError> {
-    if hsm.any(|hsm| hsm) && !call.vault.premium {
-        return Err(ApiError::bad_parameter("HSM keys need a vault of the premium SKU."));
-    }
-    Ok(())
-}
-
 pub fn secret(call: &Call<'_>) -> Result<Reply, ApiError> {
     let now_ms = call.moment().now_ms;
     let state = call.vault.state.lock();
@@ -102,7 +94,7 @@ pub fn key(call: &Call<'_>) -> Result<Reply, ApiError> {
 
 pub fn restore_key(call: &Call<'_>) -> Result<Reply, ApiError> {
     let item: KeyItem = open(call, Kind::Key)?;
-    check_sku(call, item.versions.iter().map(|version| version.hsm))?;
+    call.vault.takes_keys(item.versions.iter().any(|version| version.hsm))?;
     let now_ms = call.moment().now_ms;
     let mut state = call.vault.state.lock();
     state.plain_writable(Kind::Key, &item.name, now_ms)?;
@@ -125,7 +117,7 @@ pub fn certificate(call: &Call<'_>) -> Result<Reply, ApiError> {
 
 pub fn restore_certificate(call: &Call<'_>) -> Result<Reply, ApiError> {
     let item: CertificateItem = open(call, Kind::Certificate)?;
-    check_sku(call, item.versions.iter().map(|version| version.hsm))?;
+    call.vault.takes_keys(item.versions.iter().any(|version| version.hsm))?;
     let now_ms = call.moment().now_ms;
     let mut state = call.vault.state.lock();
     state.certificate_writable(&item.name, now_ms)?;

@@ -125,6 +125,14 @@ impl Vault {
         self.closed.store(firewall == Firewall::Deny, Ordering::Relaxed);
     }
 
+    /// 400 if a key is to live in an HSM and the vault has none.
+    pub fn takes_keys(&self, hsm: bool) -> Result<(), ApiError> {
+        if hsm && !self.premium {
+            return Err(ApiError::bad_parameter("HSM keys need a vault of the premium SKU."));
+        }
+        Ok(())
+    }
+
     /// The vault's ARM id.
     pub fn resource_id(&self) -> String {
         let (subscription, group, name) = (&self.subscription_id, &self.resource_group, &self.name);

@@ -70,6 +70,7 @@ async fn create(call: &Call<'_>) -> Result<Reply, ApiError> {
     let issuer =
         policy.issuer.name.clone().ok_or_else(|| ApiError::bad_parameter("Property policy.issuer.name is missing."))?;
     let (shape, is_self) = (policy.shape()?, policy.is_self_issued());
+    call.vault.takes_keys(shape.hsm)?;
     policy.note_key(shape);
     policy.secret_props.content_type.get_or_insert(PKCS12.to_owned());
     let months = i64::from(*policy.x509_props.validity_months.get_or_insert(DEFAULT_MONTHS));
@@ -162,9 +163,7 @@ async fn import(call: &Call<'_>) -> Result<Reply, ApiError> {
         )));
     }
     let hsm = policy.key_props.kty.as_deref().is_some_and(|kty| kty.ends_with("-HSM"));
-    if hsm && !call.vault.premium {
-        return Err(ApiError::bad_parameter("HSM keys need a vault of the premium SKU."));
-    }
+    call.vault.takes_keys(hsm)?;
     let (body, chain) = material::blocking(move || {
         let chain = body.chain()?;
         Ok((body, chain))

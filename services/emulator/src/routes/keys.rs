@@ -53,9 +53,7 @@ pub async fn execute(call: &Call<'_>) -> Result<Reply, ApiError> {
 fn shape(call: &Call<'_>, kty: Option<&str>, size: Option<u32>, curve: Option<&str>) -> Result<KeyShape, ApiError> {
     let kty = kty.ok_or_else(|| ApiError::bad_parameter("Property kty is missing."))?;
     let shape = keyspec::parse(kty, size, curve)?;
-    if shape.hsm && !call.vault.premium {
-        return Err(ApiError::bad_parameter("HSM keys need a vault of the premium SKU."));
-    }
+    call.vault.takes_keys(shape.hsm)?;
     Ok(shape)
 }
 
@@ -76,9 +74,7 @@ async fn import(call: &Call<'_>) -> Result<Reply, ApiError> {
     let text = |name: &str| jwk.get(name).and_then(Value::as_str).map(str::to_owned);
     let kty = text("kty").ok_or_else(|| ApiError::bad_parameter("Property key.kty is missing."))?;
     let hsm = body.hsm.unwrap_or(false) || kty.to_ascii_uppercase().ends_with("-HSM");
-    if hsm && !call.vault.premium {
-        return Err(ApiError::bad_parameter("HSM keys need a vault of the premium SKU."));
-    }
+    call.vault.takes_keys(hsm)?;
     if let Some(operations) = jwk.get("key_ops").filter(|_| body.key_ops.is_none()) {
         body.key_ops = serde_json::from_value(operations.clone())
             .map_err(|_| ApiError::bad_parameter("Property key.key_ops is not a list of texts."))?;

@@ -44,6 +44,18 @@ async fn a_call_goes_on_when_its_client_has_gone() {
     emulator.running.stop().await.unwrap();
 }
 
+/// As the program runs it, in actix's own runtime.
+#[actix_web::test]
+async fn a_stop_does_not_wait_for_a_call_that_is_held_up() {
+    let emulator = emulator().await;
+    emulator.admin(Method::PUT, "/faults", json!({ "faults": [{ "then": { "delay": { "ms": 600_000 } } }] })).await;
+    tokio::select! {
+        answered = emulator.set_secret("a-kv", "a", "x") => panic!("answered at once: {answered:?}"),
+        () = until("the call to arrive", async || !emulator.running.world.calls.is_empty()) => {}
+    }
+    tokio::time::timeout(Duration::from_secs(60), emulator.running.stop()).await.unwrap().unwrap();
+}
+
 /// A TLS connection that speaks when it is told to.
 struct Slow(StreamOwned<ClientConnection, TcpStream>);
 

@@ -17,8 +17,6 @@ pub const PEM: &str = "application/x-pem-file";
 
 /// Seconds of a month, on the average.
 pub const MONTH_S: i64 = 2_629_746;
-/// Longest validity that can be asked for, in months.
-const MAX_MONTHS: u32 = 1_200;
 
 /// A policy, as Azure writes it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -123,7 +121,8 @@ impl Policy {
             sans: (sans != Sans::default()).then_some(sans),
             ekus: said(&facts.extended_key_usage),
             key_usage: said(&usage),
-            validity_months: u32::try_from(months).ok(),
+            // A certificate of a few days has no months, but a policy needs one.
+            validity_months: u32::try_from(months.max(1)).ok(),
         };
     }
 
@@ -142,10 +141,8 @@ impl Policy {
     /// Whether its parts can be used.
     pub fn check(&self) -> Result<(), ApiError> {
         self.shape()?;
-        if self.x509_props.validity_months.is_some_and(|months| !(1..=MAX_MONTHS).contains(&months)) {
-            return Err(ApiError::bad_parameter(format!(
-                "Property policy.x509_props.validity_months must be 1 to {MAX_MONTHS}."
-            )));
+        if self.x509_props.validity_months == Some(0) {
+            return Err(ApiError::bad_parameter("Property policy.x509_props.validity_months must be 1 at least."));
         }
         match self.content_type() {
             PKCS12 | PEM => Ok(()),
@@ -217,5 +214,24 @@ mod tests {
         let policy: Policy =
             serde_json::from_value(json!({ "secret_props": { "contentType": "text/plain" } })).unwrap();
         assert!(policy.check().is_err());
+    }
+
+    #[test]
+    fn a_policy_that_was_read_off_a_certificate_can_be_used_however_long_it_lives() {
+        for (life_s, months) in [(3_600, 1), (MONTH_S, 1), (24 * MONTH_S - 1, 24), (12 * 9_000 * MONTH_S, 108_000)] {
+            let mut policy = Policy::default();
+            policy.note_certificate(&Facts {
+                not_before: 0,
+                not_after: life_s,
+                subject: "CN=a".to_owned(),
+                names: Names::default(),
+                extended_key_usage: Vec::new(),
+                key_usage: vec!["keyAgreement"],
+            });
+            assert!(policy.check().is_ok());
+            let said = policy.x509_props;
+            assert_eq!((said.validity_months, said.sans, said.ekus), (Some(months), None, None));
+            assert_eq!(said.key_usage, Some(vec!["keyAgreement".to_owned()]));
+        }
     }
 }
