@@ -1,12 +1,12 @@
 //! The emulator's admin listener: what was called, and what shall go wrong.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Result, ensure};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::http;
+use crate::{http, wait::until};
 
 /// The admin listener of one emulator.
 #[derive(Debug, Clone)]
@@ -35,6 +35,16 @@ struct Row {
     calls: u64,
     applied: u64,
     throttled: u64,
+}
+
+#[derive(Deserialize)]
+struct FaultStates {
+    faults: Vec<FaultState>,
+}
+
+#[derive(Deserialize)]
+struct FaultState {
+    hits: u64,
 }
 
 impl Counts {
@@ -85,13 +95,16 @@ impl EmulatorAdmin {
 
     /// Lifts Azure's limits.
     pub async fn limits_off(&self) -> Result<()> {
-        self.change_settings(json!({ "limits": "off" })).await
+        self.change(json!({ "limits": "off" })).await
     }
 
-    /// Changes the emulator's settings; what is not named stays.
-    pub async fn change_settings(&self, settings: Value) -> Result<()> {
-        let request = self.http.patch(format!("{}/settings", self.base)).json(&settings);
-        request.send().await?.error_for_status()?;
+    /// How long a token given out from now on is good for.
+    pub async fn token_lifetime(&self, lifetime: Duration) -> Result<()> {
+        self.change(json!({ "token_lifetime_s": lifetime.as_secs() })).await
+    }
+
+    async fn change(&self, settings: Value) -> Result<()> {
+        self.http.patch(format!("{}/settings", self.base)).json(&settings).send().await?.error_for_status()?;
         Ok(())
     }
 
@@ -101,5 +114,15 @@ impl EmulatorAdmin {
         let answer = request.send().await?;
         ensure!(answer.status().is_success(), "the faults were refused: {}", answer.text().await?);
         Ok(())
+    }
+
+    /// Waits until the faults that are set have hit so many calls.
+    pub async fn faults_hit(&self, times: u64, limit: Duration) -> Result<()> {
+        until(&format!("{times} calls to be hit by a fault"), limit, || async {
+            let state: FaultStates =
+                self.http.get(format!("{}/faults", self.base)).send().await?.error_for_status()?.json().await?;
+            Ok((state.faults.iter().map(|fault| fault.hits).sum::<u64>() >= times).then_some(()))
+        })
+        .await
     }
 }

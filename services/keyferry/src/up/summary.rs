@@ -48,6 +48,11 @@ pub fn trouble(view: &ConfigView) -> Option<Trouble> {
         let fix = format!("`keyferry records list '{name}' --status {first}` shows which, and with which code");
         return trouble(format!("of the records, {}", counts.join(", ")), fix);
     }
+    if let Some(failure) = run.failures.first() {
+        let (side, message) = (failure.side.as_str(), failure.message.replace(['\r', '\n'], " "));
+        let what = format!("the {side}'s {} could not be listed: {}: {message}", failure.kind, failure.code);
+        return trouble(what, fix_of(failure.code));
+    }
     if !run.counts.complete || run.end == Some(RunEnd::CompletedWithFailures) {
         let fix = format!("`keyferry config get '{name}' -o json` tells why, under `conditions`");
         return trouble("not all items could be listed".to_owned(), fix);
@@ -94,12 +99,19 @@ pub async fn print(
     Ok(if trouble.is_some() { IN_TROUBLE } else { 0 })
 }
 
-/// Codes of the records, and of the run if it failed.
+/// Codes of the records, of the run if it failed, and of listings that broke off.
 fn codes(view: &ConfigView) -> BTreeMap<ErrorCode, u64> {
     let Some(summary) = &view.summary else { return BTreeMap::new() };
     let mut codes = summary.by_code.clone();
-    if let Some(RunEnd::Failed { code, .. }) = summary.run.as_ref().and_then(|run| run.end.as_ref()) {
-        *codes.entry(*code).or_default() += 1;
+    let Some(run) = &summary.run else { return codes };
+    let failed = match &run.end {
+        Some(RunEnd::Failed { code, .. }) => vec![*code],
+        Some(RunEnd::Completed | RunEnd::CompletedWithFailures | RunEnd::Interrupted | RunEnd::Cancelled) | None => {
+            run.failures.iter().map(|failure| failure.code).collect()
+        }
+    };
+    for code in failed {
+        *codes.entry(code).or_default() += 1;
     }
     codes
 }
