@@ -28,8 +28,9 @@ struct Claims {
     aud: String,
     iss: String,
     sub: String,
-    nbf: i64,
-    exp: i64,
+    /// Not every client says since when; and some say both times with fractions of a second, as a JWT may.
+    nbf: Option<f64>,
+    exp: f64,
 }
 
 /// A certificate of a client.
@@ -74,7 +75,8 @@ impl ClientCertificate {
         if claims.aud != endpoint {
             return Err(refused(700_021, "Client assertion audience claim does not match the token endpoint."));
         }
-        if now + LEEWAY_S < claims.nbf || now > claims.exp {
+        let (soon, now) = ((now + LEEWAY_S) as f64, now as f64);
+        if claims.nbf.is_some_and(|nbf| soon < nbf) || now > claims.exp {
             return Err(refused(700_024, "Client assertion is not within its valid time range."));
         }
         Ok(())
