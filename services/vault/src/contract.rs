@@ -173,6 +173,7 @@ macro_rules! for_each_claim {
                 a_throttled_call_says_how_long_to_wait,
                 a_throttled_write_has_not_written,
                 an_outage_leaves_no_trace_of_a_read_and_may_of_a_write,
+                a_vault_that_cannot_be_reached_leaves_no_trace,
                 a_lost_answer_may_have_written_and_has,
                 a_hanging_read_ends_at_the_deadline,
                 a_hanging_write_ends_at_the_deadline,

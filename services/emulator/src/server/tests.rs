@@ -50,6 +50,7 @@ async fn a_stop_does_not_wait_for_a_call_that_is_held_up() {
     let emulator = emulator().await;
     emulator.admin(Method::PUT, "/faults", json!({ "faults": [{ "then": { "delay": { "ms": 600_000 } } }] })).await;
     tokio::select! {
+        biased;
         answered = emulator.set_secret("a-kv", "a", "x") => panic!("answered at once: {answered:?}"),
         () = until("the call to arrive", async || !emulator.running.world.calls.is_empty()) => {}
     }

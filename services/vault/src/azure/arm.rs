@@ -24,7 +24,7 @@ use super::{
     settings::{AzureSettings, SettingsError},
     transport::Connection,
 };
-use crate::{VaultError, VaultErrorKind};
+use crate::{VaultError, VaultErrorKind, regions};
 
 const SUBSCRIPTIONS_VERSION: &str = "2022-12-01";
 const VAULTS_VERSION: &str = "2026-02-01";
@@ -128,8 +128,15 @@ impl Arm {
         if let Some(known) = self.known(region) {
             return Ok(Some(known));
         }
-        let locations: Vec<Location> =
-            session.list(call, &format!("/subscriptions/{subscription}/locations"), SUBSCRIPTIONS_VERSION).await?;
+        let path = format!("/subscriptions/{subscription}/locations");
+        let locations: Vec<Location> = match session.list(call, &path, SUBSCRIPTIONS_VERSION).await {
+            Ok(locations) => locations,
+            // Whoever may see the vault and not the locations knows the region all the same.
+            Err(error) if error.kind == VaultErrorKind::Forbidden => {
+                return Ok(regions::geography(region).map(str::to_owned));
+            }
+            Err(error) => return Err(error),
+        };
         let mut geographies = self.geographies.lock().unwrap_or_else(PoisonError::into_inner);
         for location in locations {
             if let Some(geography) = location.metadata.and_then(|metadata| metadata.geography) {

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use domain::timing::CALL_MAY_TAKE;
-use proto_msgs::{ErrorCode, vault::Side};
+use proto_msgs::{
+    ErrorCode,
+    vault::{Side, VaultIdentity},
+};
 use tokio::time::Instant;
 
 use super::{Claim, Failure, Stage, correlation, holds, identity, name, open_gate, pair, plain, refused, stage};
@@ -61,6 +64,18 @@ pub async fn an_outage_leaves_no_trace_of_a_read_and_may_of_a_write(stage: &dyn 
     let error = write(pair.into.as_ref()).await?;
     holds!(error.kind == VaultErrorKind::Transient && error.may_have_written, "{error:?}");
     holds!(!was_written(pair.into.as_ref()).await?, "it was written");
+    Ok(())
+}
+
+pub async fn a_vault_that_cannot_be_reached_leaves_no_trace(stage: &dyn Stage) -> Claim {
+    // Nobody listens on that port.
+    let nowhere = "https://nowhere-kv.vault.localhost:9".to_owned();
+    let nowhere = VaultIdentity { uri: nowhere, ..identity(stage, stage::INTO).await? };
+    let vault = stage.vaults().open(Side::Target, &nowhere).await?;
+    for error in [read(vault.as_ref()).await?, write(vault.as_ref()).await?] {
+        holds!(error.kind == VaultErrorKind::Transient && error.left_no_trace(), "{error:?}");
+        holds!(error.code() == ErrorCode::TransientNetwork && error.azure_request_id.is_none(), "{error:?}");
+    }
     Ok(())
 }
 

@@ -41,7 +41,7 @@ impl Refusal {
         Self::new(VaultErrorKind::ManagedByCertificate, message)
     }
 
-    /// As the caller sees it. `request_id` is none where no vault answered.
+    /// As the caller sees it. `request_id` is none where nobody answered.
     pub(super) fn error(self, call: &MemoryCall, request_id: Option<String>) -> VaultError {
         VaultError {
             kind: self.kind,
@@ -50,7 +50,7 @@ impl Refusal {
             vault: if call.operation == Operation::Resolve { "(management)".to_owned() } else { call.vault.clone() },
             message: self.message,
             azure_code: azure_code(self.kind).map(str::to_owned),
-            azure_request_id: request_id,
+            azure_request_id: request_id.filter(|_| !self.is_unsent),
             missing_action: self.missing_action.map(str::to_owned),
             retry_after: self.retry_after,
             // Whoever sees an outage cannot know on which side of the effect it was.

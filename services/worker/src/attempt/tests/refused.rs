@@ -1,6 +1,9 @@
 //! Outcomes that are refused, because somebody else went on with the record.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
 
 use domain::lifecycle;
 use proto_msgs::{ItemType, Record, Status, worker::SyncRecord};
@@ -80,6 +83,25 @@ async fn a_note_on_an_attempt_under_way_neither_stops_it_nor_is_lost() {
     let record = stage.sync_later().await;
     assert_eq!((record.status, record.late, record.thorough), (Status::Active, vec![], false));
     assert!(holds(&stage.target(), "one"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_under_way_builds_on_every_note() {
+    let (stage, command) = slow(0).await;
+    let begun = AtomicU32::new(0);
+    stage.fate(Operation::WriteSecret, move || {
+        let travels = [3, 4, 8];
+        Fate { travel: SECOND * travels[begun.fetch_add(1, Ordering::Relaxed) as usize], ..Fate::FINE }
+    });
+    let again = async |after: Duration| {
+        tokio::time::sleep(after).await;
+        let retry = stage.retry().await;
+        stage.run(SyncRecord { outcome_unknown: true, ..retry }).await
+    };
+    let ended = tokio::join!(stage.run(command), again(SECOND), again(SECOND * 2));
+    assert!(matches!(ended, (Err(RecordError::OutcomeRefused), Err(RecordError::OutcomeRefused), Ok(()))), "{ended:?}");
+    let record = stage.head().await.envelope.body;
+    assert_eq!((record.status, record.late.len(), record.thorough), (Status::Active, 2, true));
 }
 
 #[tokio::test(start_paused = true)]
