@@ -95,15 +95,16 @@ impl EmulatorAdmin {
 
     /// Lifts Azure's limits.
     pub async fn limits_off(&self) -> Result<()> {
-        self.change(json!({ "limits": "off" })).await
+        self.change_settings(json!({ "limits": "off" })).await
     }
 
     /// How long a token given out from now on is good for.
     pub async fn token_lifetime(&self, lifetime: Duration) -> Result<()> {
-        self.change(json!({ "token_lifetime_s": lifetime.as_secs() })).await
+        self.change_settings(json!({ "token_lifetime_s": lifetime.as_secs() })).await
     }
 
-    async fn change(&self, settings: Value) -> Result<()> {
+    /// Changes settings of the emulator; what is not named stays.
+    pub async fn change_settings(&self, settings: Value) -> Result<()> {
         self.http.patch(format!("{}/settings", self.base)).json(&settings).send().await?.error_for_status()?;
         Ok(())
     }
