@@ -3,7 +3,7 @@
 //! The router and the OpenAPI document are both made of these, so that neither can have an endpoint that the other
 //! lacks.
 
-use actix_web::{FromRequest, Handler, Responder, Route, http::Method, web};
+use actix_web::{FromRequest, Handler, Responder, Route, guard, http::Method, web};
 use proto_msgs::api::ApiRole;
 
 /// An endpoint, made by [`get`], [`post`] or [`delete`].
@@ -37,13 +37,14 @@ pub enum Content {
     WebSocket(&'static str),
 }
 
-/// An endpoint that reads; a viewer may.
+/// An endpoint that reads; a viewer may. HEAD gets the same answer without its body, as HTTP wants it.
 pub fn get<F, Args>(path: &'static str, name: &'static str, handler: F) -> Draft
 where
     F: Handler<Args, Output: Responder + 'static>,
     Args: FromRequest + 'static,
 {
-    Draft { method: Method::GET, path, name, route: web::get().to(handler), role: ApiRole::Viewer, status: 200 }
+    let route = web::route().guard(guard::Any(guard::Get()).or(guard::Head())).to(handler);
+    Draft { method: Method::GET, path, name, route, role: ApiRole::Viewer, status: 200 }
 }
 
 /// An endpoint that starts what goes on after the answer; an operator may.

@@ -148,7 +148,11 @@ async fn every_endpoint_answers_as_the_document_says() -> Result<()> {
         seen.insert(operation.name.clone());
         // The event stream and the pages have no schema.
         if operation.schema.is_some() {
-            answers(&cluster, &document, operation, &operation.at(&run)?, None).await?;
+            let path = operation.at(&run)?;
+            answers(&cluster, &document, operation, &path, None).await?;
+            let head = cluster.api().send(Method::HEAD, &path, None).await?;
+            ensure!(head.status().as_u16() == operation.status, "HEAD {path}: {}", head.status());
+            ensure!(head.bytes().await?.is_empty(), "HEAD {path} has a body");
         }
     }
     for (name, path, body) in [
