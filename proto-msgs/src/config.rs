@@ -98,7 +98,7 @@ impl TryFrom<AnyVault> for VaultRef {
 
 /// Which items of the source become records.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+#[serde(try_from = "AnyRule", tag = "kind", rename_all = "snake_case")]
 pub enum Rule {
     All {},
     /// `name=value`, or `name` alone: tag present with any value.
@@ -112,6 +112,45 @@ pub enum Rule {
     Manual {
         names: BTreeSet<ItemName>,
     },
+}
+
+/// Any kind of rule as it is read: with every key there is, so that a wrong or missing one is named.
+#[derive(Deserialize)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a rule: { kind: all }, { kind: tagged, tag }, { kind: pattern, glob }, or { kind: manual, names }"
+)]
+struct AnyRule {
+    kind: RuleKind,
+    tag: Option<String>,
+    glob: Option<String>,
+    names: Option<BTreeSet<ItemName>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum RuleKind {
+    All,
+    Tagged,
+    Pattern,
+    Manual,
+}
+
+impl TryFrom<AnyRule> for Rule {
+    type Error = &'static str;
+
+    fn try_from(given: AnyRule) -> Result<Self, &'static str> {
+        match given {
+            AnyRule { kind: RuleKind::All, tag: None, glob: None, names: None } => Ok(Self::All {}),
+            AnyRule { kind: RuleKind::All, .. } => Err("a rule of kind `all` takes nothing but `kind`"),
+            AnyRule { kind: RuleKind::Tagged, tag: Some(tag), glob: None, names: None } => Ok(Self::Tagged { tag }),
+            AnyRule { kind: RuleKind::Tagged, .. } => Err("a rule of kind `tagged` takes `tag`, and nothing else"),
+            AnyRule { kind: RuleKind::Pattern, tag: None, glob: Some(glob), names: None } => Ok(Self::Pattern { glob }),
+            AnyRule { kind: RuleKind::Pattern, .. } => Err("a rule of kind `pattern` takes `glob`, and nothing else"),
+            AnyRule { kind: RuleKind::Manual, tag: None, glob: None, names: Some(names) } => Ok(Self::Manual { names }),
+            AnyRule { kind: RuleKind::Manual, .. } => Err("a rule of kind `manual` takes `names`, and nothing else"),
+        }
+    }
 }
 
 /// How the items are brought over.
@@ -203,6 +242,33 @@ mod tests {
             (r#""a""#, "{ vault: NAME }"),
         ] {
             let error = serde_json::from_str::<VaultRef>(text).unwrap_err().to_string();
+            assert!(error.contains(word), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_rule_is_read_back_and_its_mistakes_are_named() {
+        for text in [
+            r#"{"kind":"all"}"#,
+            r#"{"kind":"tagged","tag":"a=b"}"#,
+            r#"{"kind":"pattern","glob":"a*"}"#,
+            r#"{"kind":"manual","names":["a"]}"#,
+        ] {
+            let rule: Rule = serde_json::from_str(text).unwrap();
+            assert_eq!(serde_json::to_string(&rule).unwrap(), text);
+        }
+        for (text, word) in [
+            (r#"{"kind":"all","tag":"a"}"#, "`all` takes nothing"),
+            (r#"{"kind":"tagged"}"#, "takes `tag`"),
+            (r#"{"kind":"tagged","tag":"a","glob":"b"}"#, "nothing else"),
+            (r#"{"kind":"pattern","names":[]}"#, "takes `glob`"),
+            (r#"{"kind":"manual"}"#, "takes `names`"),
+            (r#"{"kind":"some"}"#, "expected one of `all`"),
+            (r#"{"tag":"a"}"#, "`kind`"),
+            (r#"{"kind":"all","tga":"a"}"#, "expected one of `kind`, `tag`"),
+            (r#""all""#, "{ kind: all }"),
+        ] {
+            let error = serde_json::from_str::<Rule>(text).unwrap_err().to_string();
             assert!(error.contains(word), "{text}: {error}");
         }
     }
