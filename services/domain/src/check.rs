@@ -1,7 +1,7 @@
 //! Whether a config may be saved, as far as its text and its two vaults tell.
 
 use proto_msgs::{
-    ConfigSpec, RequestCode, Rule, VaultRef,
+    ConfigId, ConfigSpec, ItemType, RequestCode, Rule, VaultRef,
     error::Refusal,
     vault::{Side, VaultIdentity},
 };
@@ -31,6 +31,10 @@ pub fn check_spec(spec: &ConfigSpec) -> Vec<String> {
     if matches!(name, "." | "..") {
         problems.push("name: give one that is not made of dots alone".to_owned());
     }
+    // Wherever a config is named its id may stand as well, and comes first.
+    if name.parse::<ConfigId>().is_ok() {
+        problems.push("name: give one that does not look like an id".to_owned());
+    }
     if spec.item_types.is_empty() {
         problems.push("item_types: choose at least one of secrets, certificates, keys".to_owned());
     }
@@ -49,8 +53,8 @@ pub fn check_spec(spec: &ConfigSpec) -> Vec<String> {
     problems
 }
 
-/// Whether two vaults can be a pair.
-pub fn check_pair(source: &VaultIdentity, target: &VaultIdentity) -> Result<(), Refusal> {
+/// Whether two vaults can be the pair of a config.
+pub fn check_pair(spec: &ConfigSpec, source: &VaultIdentity, target: &VaultIdentity) -> Result<(), Refusal> {
     let refusal = |detail: String, fix: &str| Err(Refusal::new(RequestCode::NotValidated, detail, fix));
     if source.uri.trim_end_matches('/').eq_ignore_ascii_case(target.uri.trim_end_matches('/')) {
         return refusal(format!("source and target are the same vault, {}", source.name), "choose another target");
@@ -60,6 +64,18 @@ pub fn check_pair(source: &VaultIdentity, target: &VaultIdentity) -> Result<(), 
             format!("{} is in tenant {}, {} in {}", source.name, source.tenant, target.name, target.tenant),
             "choose two vaults of one tenant",
         );
+    }
+    if spec.item_types.contains(&ItemType::Keys) {
+        for (side, vault) in [(Side::Source, source), (Side::Target, target)] {
+            // Discovery takes the region from Azure; only by hand can it be misspelt.
+            if let (false, None, Some(region)) = (vault.verified, &vault.geography, &vault.region) {
+                let side = side.as_str();
+                return refusal(
+                    format!("{side}.region: the geography of `{region}` is not known, and a key never leaves its own"),
+                    "correct the region, or take keys out of item_types",
+                );
+            }
+        }
     }
     Ok(())
 }
@@ -154,10 +170,12 @@ mod tests {
             assert!(problems.iter().any(|problem| problem.starts_with(field)), "{field} in {problems:?}");
         }
         bad.exclude = vec!["x".repeat(PATTERN_MAX + 1)];
-        bad.name = "..".to_owned();
-        let problems = check_spec(&bad);
-        for field in ["name:", "exclude: a glob"] {
-            assert!(problems.iter().any(|problem| problem.starts_with(field)), "{field} in {problems:?}");
+        for name in ["..", "00000000-0000-4000-8000-000000000001"] {
+            bad.name = name.to_owned();
+            let problems = check_spec(&bad);
+            for field in ["name:", "exclude: a glob"] {
+                assert!(problems.iter().any(|problem| problem.starts_with(field)), "{field} in {problems:?}");
+            }
         }
     }
 
@@ -180,10 +198,24 @@ mod tests {
 
     #[test]
     fn a_pair_must_differ_and_share_the_tenant() {
-        let (a, b) = (vault("a"), vault("b"));
-        assert_eq!(check_pair(&a, &b), Ok(()));
-        assert!(check_pair(&a, &a).is_err());
+        let (spec, a, b) = (spec(Rule::All {}), vault("a"), vault("b"));
+        assert_eq!(check_pair(&spec, &a, &b), Ok(()));
+        assert!(check_pair(&spec, &a, &a).is_err());
         let elsewhere = VaultIdentity { tenant: "other".to_owned(), ..b };
-        assert!(check_pair(&a, &elsewhere).is_err());
+        assert!(check_pair(&spec, &a, &elsewhere).is_err());
+    }
+
+    #[test]
+    fn a_region_that_nobody_knows_is_refused_by_hand_where_keys_are_to_be_carried() {
+        let mut spec = spec(Rule::All {});
+        let by_hand =
+            VaultIdentity { verified: false, region: Some("atlantis".to_owned()), geography: None, ..vault("a") };
+        spec.item_types = [ItemType::Secrets, ItemType::Keys].into();
+        let refusal = check_pair(&spec, &vault("b"), &by_hand).unwrap_err();
+        assert!(refusal.detail.contains("target.region") && refusal.detail.contains("atlantis"), "{refusal}");
+        let discovered = VaultIdentity { verified: true, ..by_hand.clone() };
+        assert_eq!(check_pair(&spec, &vault("b"), &discovered), Ok(()));
+        spec.item_types = [ItemType::Secrets, ItemType::Certificates].into();
+        assert_eq!(check_pair(&spec, &vault("b"), &by_hand), Ok(()));
     }
 }

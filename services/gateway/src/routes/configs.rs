@@ -73,7 +73,7 @@ pub async fn create(parts: Parts, caller: Caller, request: HttpRequest, body: we
         asking::resolve(&parts, &caller, Side::Target, &spec.target),
     )
     .await?;
-    domain::check::check_pair(&source, &target)?;
+    domain::check::check_pair(&spec, &source, &target)?;
     let now = parts.origin.now();
     let change = Change {
         actor: caller.name.clone(),
