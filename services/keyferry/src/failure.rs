@@ -81,16 +81,17 @@ pub fn chain(error: &dyn std::error::Error) -> String {
 }
 
 impl From<clap::Error> for Failure {
-    /// With all that clap has to say, but for its pointer to `--help`, which is the fix.
+    /// With all that clap has to say in one line, but for the usage and its pointer to `--help`, which is the fix. Where
+    /// a command is missing its help is what was asked for.
     fn from(error: clap::Error) -> Self {
         let text = error.render().to_string();
         let text = if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-            format!("a command is missing\n\n{text}")
+            format!("a command is missing\n\n{}", text.trim_end())
         } else {
-            text
+            let text = text.strip_prefix("error: ").unwrap_or(&text);
+            let said = text.split("\n\nUsage:").next().unwrap_or(text).split("\n\nFor more information").next();
+            said.unwrap_or(text).split_whitespace().collect::<Vec<_>>().join(" ")
         };
-        let text = text.strip_prefix("error: ").unwrap_or(&text);
-        let text = text.split("\n\nFor more information").next().unwrap_or(text).trim_end();
         Self::input(text, "correct the command line; `--help` after a command shows what it takes")
     }
 }
@@ -125,6 +126,8 @@ impl From<broker::LogError> for Failure {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
 
     #[test]
@@ -136,5 +139,22 @@ mod tests {
             format!("keyferry: invalid_input: port 1 is taken; fix: give another; correlation id: {correlation}")
         );
         assert_eq!(Failure::OutputClosed.text(correlation), None);
+    }
+
+    #[test]
+    fn a_bad_command_line_is_one_line_that_names_what_is_wrong() {
+        for (line, word) in [
+            ("records lits", "similar subcommand"),
+            ("records list", "<CONFIG>"),
+            ("config create", "--file <FILE.yaml>"),
+            ("config list -o xml", "possible values: table, json, yaml"),
+            ("up --workers many", "invalid digit"),
+            ("up --colour", "--colour"),
+        ] {
+            let words = ["keyferry"].into_iter().chain(line.split(' '));
+            let failure = Failure::from(crate::cli::Cli::try_parse_from(words).unwrap_err());
+            let text = failure.text(CorrelationId::from_random(7)).unwrap();
+            assert!(text.lines().count() == 1 && text.contains(word) && !text.contains("Usage"), "{line}: {text}");
+        }
     }
 }

@@ -30,9 +30,14 @@ pub fn load<T: DeserializeOwned>(file: Option<&Path>) -> Result<T, SettingsError
         }
         None => String::new(),
     };
-    // The parser's own text has the line, a caret, and the keys that are known.
-    toml::from_str(&text)
-        .map_err(|error| SettingsError::Parse { path, message: error.to_string().trim_end().to_owned() })
+    toml::from_str(&text).map_err(|error| SettingsError::Parse { path, message: in_one_line(&text, &error) })
+}
+
+/// Where it is wrong and why. The parser's own text shows the line with a caret below, which no log line can hold.
+fn in_one_line(text: &str, error: &toml::de::Error) -> String {
+    let message = error.message().lines().collect::<Vec<_>>().join(", ");
+    let before = error.span().and_then(|span| text.get(..span.start));
+    before.map_or_else(|| message.clone(), |before| format!("line {}: {message}", before.matches('\n').count() + 1))
 }
 
 #[cfg(test)]
@@ -62,7 +67,16 @@ mod tests {
         fs::write(&file, "size = 1\nsise = 2\n").unwrap();
         let text = load::<Sample>(Some(&file)).unwrap_err().to_string();
         fs::remove_file(&file).unwrap();
-        assert!(text.contains("sise") && text.contains("line 2"), "{text}");
+        assert!(text.contains("sise") && text.contains("line 2: ") && text.lines().count() == 1, "{text}");
+    }
+
+    #[test]
+    fn what_is_no_toml_is_said_in_one_line() {
+        for bad in ["size = \n", "size = 1\n[", "= 1", "size = \"\n\"", "size = 1\nsize = 2\n"] {
+            let error = toml::from_str::<Sample>(bad).unwrap_err();
+            let text = in_one_line(bad, &error);
+            assert!(text.starts_with("line ") && text.lines().count() == 1, "{text}");
+        }
     }
 
     #[test]
