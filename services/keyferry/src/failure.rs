@@ -82,17 +82,19 @@ pub fn chain(error: &dyn std::error::Error) -> String {
 
 impl From<clap::Error> for Failure {
     /// With all that clap has to say in one line, but for the usage and its pointer to `--help`, which is the fix. Where
-    /// a command is missing its help is what was asked for.
+    /// nothing at all was given, the help is what was asked for.
     fn from(error: clap::Error) -> Self {
         let text = error.render().to_string();
-        let text = if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        let detail = if error.kind() == ErrorKind::MissingSubcommand {
+            "a command is missing".to_owned()
+        } else if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
             format!("a command is missing\n\n{}", text.trim_end())
         } else {
             let text = text.strip_prefix("error: ").unwrap_or(&text);
-            let said = text.split("\n\nUsage:").next().unwrap_or(text).split("\n\nFor more information").next();
-            said.unwrap_or(text).split_whitespace().collect::<Vec<_>>().join(" ")
+            let said = text.split("\n\n").filter(|part| !part.starts_with("Usage:") && !part.starts_with("For more"));
+            said.flat_map(str::split_whitespace).collect::<Vec<_>>().join(" ")
         };
-        Self::input(text, "correct the command line; `--help` after a command shows what it takes")
+        Self::input(detail, "correct the command line; `--help` after a command shows what it takes")
     }
 }
 

@@ -8,9 +8,9 @@ use system_tests::Cluster;
 
 /// What is written, what it exits with, and a word of what it says.
 const BAD_COMMANDS: &[(&[&str], u8, &str)] = &[
-    (&[], 64, "usage"),
+    (&[], 64, "a command is missing"),
     (&["nonsense"], 64, "nonsense"),
-    (&["config"], 64, "usage"),
+    (&["config"], 64, "a command is missing"),
     (&["config", "create"], 64, "--file"),
     (&["config", "create", "-f", "/nowhere.yaml"], 64, "/nowhere.yaml"),
     (&["config", "get", "nobody"], 66, "nobody"),
