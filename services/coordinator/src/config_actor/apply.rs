@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use actix::{ActorFutureExt, AsyncContext, Context, StreamHandler, WrapFuture};
+use actix::{ActorFutureExt, AsyncContext, Context, Handler, StreamHandler, WrapFuture};
 use broker::{Entry, LogError};
 use domain::{
     lifecycle,
@@ -11,14 +11,14 @@ use domain::{
 use futures::{StreamExt, stream};
 use proto_msgs::{
     ConfigId, CorrelationId, ErrorCode, Record, RecordId, Revision, RunId, Sequence, Status,
-    api::ConditionKind,
     run::Phase,
     vault::{CallFailure, Detail, Side},
 };
 
 use super::{
-    ConfigActor,
-    inventory::{self, Inventories},
+    ConfigActor, conditions,
+    inventory::{self, Inventories, PageFailed},
+    run::ActiveRun,
 };
 use crate::CoordinatorParts;
 
@@ -50,7 +50,8 @@ struct Frame {
 impl ConfigActor {
     pub(super) fn list(&mut self, context: &mut Context<Self>) {
         let Some(run) = self.run.as_ref().map(|run| run.state.id) else { return };
-        let listing = inventory::list(self.parts.clone(), self.config.clone(), self.correlation());
+        let (address, correlation) = (context.address(), self.correlation());
+        let listing = inventory::list(self.parts.clone(), self.config.clone(), correlation, address);
         context.spawn(listing.into_actor(self).map(move |listed, actor, context| {
             if actor.run.as_ref().is_some_and(|active| active.state.id == run) {
                 actor.plan(listed, context);
@@ -59,13 +60,11 @@ impl ConfigActor {
     }
 
     fn plan(&mut self, listed: Inventories, context: &mut Context<Self>) {
-        let describe = |side| {
+        for side in [Side::Source, Side::Target] {
             let failure = listed.failures.iter().find(|failure| failure.side == side);
-            failure.map(|failure| format!("{}: {}", failure.code, failure.message))
-        };
-        let (source, target) = (describe(Side::Source), describe(Side::Target));
-        self.set_condition(ConditionKind::SourceReadable, source);
-        self.set_condition(ConditionKind::TargetWritable, target);
+            let problem = failure.map(|failure| format!("{}: {}", failure.code, failure.message));
+            self.set_condition(conditions::of(side), problem);
+        }
         let planned = plan(&self.config, &self.index, &listed.source, &listed.target);
         let Some(run) = &mut self.run else { return };
         let counts = &mut run.state.counts;
@@ -116,6 +115,20 @@ impl ConfigActor {
             .map(move |(known, step)| apply(frame.clone(), step, known))
             .buffer_unordered(APPENDS_AT_ONCE);
         context.add_stream(applied);
+    }
+}
+
+impl Handler<PageFailed> for ConfigActor {
+    type Result = ();
+
+    /// What is in the way is said while the listing still goes on; how it ended is said when it has.
+    fn handle(&mut self, PageFailed { correlation, side, failure }: PageFailed, _: &mut Self::Context) {
+        let is_listing =
+            |run: &&ActiveRun| run.state.correlation_id == correlation && run.state.phase == Phase::Listing;
+        if self.run.as_ref().filter(is_listing).is_some() {
+            let problem = format!("{}: {}; it is tried again", failure.code, failure.detail.message);
+            self.set_condition(conditions::of(side), Some(problem));
+        }
     }
 }
 

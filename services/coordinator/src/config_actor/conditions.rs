@@ -5,9 +5,18 @@ use std::collections::BTreeMap;
 use proto_msgs::{
     Timestamp,
     api::{Condition, ConditionKind},
+    vault::Side,
 };
 
 use super::ConfigActor;
+
+/// What a listing of this side tells of.
+pub(super) fn of(side: Side) -> ConditionKind {
+    match side {
+        Side::Source => ConditionKind::SourceReadable,
+        Side::Target => ConditionKind::TargetWritable,
+    }
+}
 
 /// The conditions of one config.
 pub(super) struct Conditions(BTreeMap<ConditionKind, Condition>);

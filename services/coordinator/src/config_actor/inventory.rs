@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use actix::{Addr, Message};
 use domain::{backoff, inventory::Inventory};
 use futures::{StreamExt, stream};
 use proto_msgs::{
@@ -15,11 +16,13 @@ use proto_msgs::{
     worker::{InventoryAnswer, InventoryPage, InventoryRequest, Listing},
 };
 
-use super::ConfigParts;
+use super::{ConfigActor, ConfigParts};
 use crate::vault_actor::Need;
 
 /// Times one page is asked for.
 const TRIES: u32 = 5;
+/// From this try on, whoever looks at the config is told: one failure alone is not worth it.
+const TELLING_TRY: u32 = 2;
 /// A page's call may take ten seconds, and a worker may be busy with others.
 const PAGE_LIMIT: Duration = Duration::from_secs(15);
 /// Both sides, three types, two listings.
@@ -34,6 +37,16 @@ pub(super) struct Inventories {
     pub failures: Vec<ListingFailure>,
     /// Why a side could not be seen at all: no type's live items were listed to the end.
     pub unseen: Option<CallFailure>,
+}
+
+/// A page could not be had, and not for the first time.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct PageFailed {
+    /// Of the run that lists.
+    pub correlation: CorrelationId,
+    pub side: Side,
+    pub failure: CallFailure,
 }
 
 /// One listing to make.
@@ -52,13 +65,19 @@ struct Listed {
     calls: u64,
 }
 
-pub(super) async fn list(parts: ConfigParts, config: Config, correlation: CorrelationId) -> Inventories {
+/// Lists both vaults; `told` hears of pages that fail, while the listing goes on.
+pub(super) async fn list(
+    parts: ConfigParts,
+    config: Config,
+    correlation: CorrelationId,
+    told: Addr<ConfigActor>,
+) -> Inventories {
     let kinds: Vec<ItemType> = config.spec.item_types.iter().copied().collect();
     let wanted = [Side::Source, Side::Target].into_iter().flat_map(|side| {
         let listings = [Listing::Live, Listing::Deleted];
         kinds.iter().flat_map(move |&kind| listings.map(|listing| Wanted { side, kind, listing })).collect::<Vec<_>>()
     });
-    let listed = stream::iter(wanted).map(|wanted| one(&parts, &config, wanted, correlation));
+    let listed = stream::iter(wanted).map(|wanted| one(&parts, &config, wanted, correlation, &told));
     let listed: Vec<Listed> = listed.buffer_unordered(LISTINGS_AT_ONCE).collect().await;
     gather(listed)
 }
@@ -99,11 +118,18 @@ fn gather(listed: Vec<Listed>) -> Inventories {
     all
 }
 
-async fn one(parts: &ConfigParts, config: &Config, wanted: Wanted, correlation: CorrelationId) -> Listed {
+async fn one(
+    parts: &ConfigParts,
+    config: &Config,
+    wanted: Wanted,
+    correlation: CorrelationId,
+    told: &Addr<ConfigActor>,
+) -> Listed {
     let mut listed = Listed { wanted, pages: Vec::new(), failure: None, calls: 0 };
     let mut continuation = None;
     loop {
-        match page(parts, config, wanted, continuation, correlation, &mut listed.calls).await {
+        let request = request(config, wanted, continuation);
+        match page(parts, &request, correlation, told, &mut listed.calls).await {
             Ok(page) => {
                 continuation = page.next.clone();
                 listed.pages.push(page);
@@ -120,30 +146,32 @@ async fn one(parts: &ConfigParts, config: &Config, wanted: Wanted, correlation: 
     }
 }
 
-async fn page(
-    parts: &ConfigParts,
-    config: &Config,
-    wanted: Wanted,
-    continuation: Option<String>,
-    correlation: CorrelationId,
-    calls: &mut u64,
-) -> Result<InventoryPage, CallFailure> {
+fn request(config: &Config, wanted: Wanted, continuation: Option<String>) -> InventoryRequest {
     let vault = match wanted.side {
         Side::Source => &config.source,
         Side::Target => &config.target,
     };
-    let request = InventoryRequest {
+    InventoryRequest {
         config: config.id,
         side: wanted.side,
         vault: vault.clone(),
         kind: wanted.kind,
         listing: wanted.listing,
         continuation,
-    };
+    }
+}
+
+async fn page(
+    parts: &ConfigParts,
+    request: &InventoryRequest,
+    correlation: CorrelationId,
+    told: &Addr<ConfigActor>,
+    calls: &mut u64,
+) -> Result<InventoryPage, CallFailure> {
     let mut attempt = 1;
     loop {
         *calls += 1;
-        let failure = match ask(parts, wanted.side, &request, correlation).await {
+        let failure = match ask(parts, request, correlation).await {
             Ok(page) => return Ok(page),
             Err(failure) => failure,
         };
@@ -152,6 +180,9 @@ async fn page(
         let Some(wait) = backoff::delay(attempt, asked, parts.parts.origin.jitter()).filter(|_| is_transient) else {
             return Err(failure);
         };
+        if attempt >= TELLING_TRY {
+            told.do_send(PageFailed { correlation, side: request.side, failure });
+        }
         attempt += 1;
         tokio::time::sleep(wait).await;
     }
@@ -159,11 +190,10 @@ async fn page(
 
 async fn ask(
     parts: &ConfigParts,
-    side: Side,
     request: &InventoryRequest,
     correlation: CorrelationId,
 ) -> Result<InventoryPage, CallFailure> {
-    let vault = match side {
+    let vault = match request.side {
         Side::Source => &parts.source,
         Side::Target => &parts.target,
     };

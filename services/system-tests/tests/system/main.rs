@@ -18,4 +18,5 @@ mod rules;
 mod steady;
 mod streams;
 mod terminal;
+mod unreachable;
 mod up;
