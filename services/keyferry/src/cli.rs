@@ -19,6 +19,7 @@ Exit codes:
   0   done
   1   an error without a code
   2   `up --exit-when-synced`: the run failed, or a record is neither in sync nor blocked
+  130 `up --exit-when-synced`: stopped by Ctrl-C before all was settled; 143 by SIGTERM, 129 by SIGHUP
   64  bad input or settings      66  there is no such thing
   69  not available              70  Keyferry failed
   73  it exists already          75  busy, try again

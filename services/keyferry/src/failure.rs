@@ -2,7 +2,11 @@
 //!
 //! Invariant: every failure has a code, a fix and a correlation id, whoever found it.
 
-use std::{fmt::Write, io, path::Path};
+use std::{
+    fmt::{Display, Write},
+    io,
+    path::Path,
+};
 
 use clap::error::ErrorKind;
 use proto_msgs::{CorrelationId, Problem, RequestCode};
@@ -60,9 +64,14 @@ impl Failure {
             Self::Coded { code, detail, fix } => (*code, detail, fix, correlation),
             Self::OutputClosed => return None,
         };
-        let then = if detail.contains('\n') { "\n" } else { "; " };
-        Some(format!("keyferry: {code}: {detail}{then}fix: {fix}; correlation id: {correlation}"))
+        Some(sentence(code, detail, fix, correlation))
     }
+}
+
+/// How whatever is wrong is said, so that scripts can read it.
+pub fn sentence(code: impl Display, detail: &str, fix: &str, correlation: CorrelationId) -> String {
+    let then = if detail.contains('\n') { "\n" } else { "; " };
+    format!("keyferry: {code}: {detail}{then}fix: {fix}; correlation id: {correlation}")
 }
 
 /// An error and its causes in one line, none said twice.

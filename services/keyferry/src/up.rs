@@ -23,10 +23,11 @@ use proto_msgs::{
     CorrelationId, RequestCode,
     api::{ApiRole, ConfigView, Page, RecordView},
 };
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     client::{Client, path, query},
-    commands::token,
+    commands::{config::statuses, token},
     failure::Failure,
     invocation::Server,
     output::{self, tell},
@@ -36,6 +37,7 @@ use crate::{
         children::Children,
         demo::Demo,
         place::{Place, short},
+        progress::Seen,
         summary::Trouble,
     },
 };
@@ -58,7 +60,8 @@ pub struct Up {
     /// The emulated Azure; the demo estate if nothing is given. Items go from its first vault to its second.
     #[arg(long, value_name = "FILE.yaml")]
     pub estate: Option<PathBuf>,
-    /// Ends when every record is settled, with one JSON object on standard output.
+    /// Ends when every record is settled, with one JSON object as the last line on standard output; stopped before,
+    /// the object says `"settled":false`.
     #[arg(long)]
     pub exit_when_synced: bool,
     /// The nats-server to use.
@@ -86,20 +89,27 @@ pub async fn run(args: Up, correlation: CorrelationId) -> Result<u8, Failure> {
     let demo = Demo::of(args.estate.is_none(), &roles::estate(args.estate.as_deref())?)?;
     let place = Place::take(&args)?;
     let mut children = Children::new(&place, demo.secret.clone())?;
+    let mut seen = Seen::default();
     let result = tokio::select! {
         biased;
-        interrupted = interrupted() => interrupted.map(|()| {
-            tell("\nstopping");
-            0
-        }),
-        result = serve(&args, &place, &mut children, &demo, correlation) => result,
+        signal = interrupted() => match signal {
+            Ok(signal) => stopped(&args, &seen, signal).await,
+            Err(failure) => Err(failure),
+        },
+        result = serve(&args, &place, &mut children, &demo, correlation, &mut seen) => result,
     };
     children.stop().await;
     result
 }
 
-async fn interrupted() -> Result<(), Failure> {
-    use tokio::signal::unix::{SignalKind, signal};
+/// Somebody stops it, which is a success unless more was asked for.
+async fn stopped(args: &Up, seen: &Seen, signal: SignalKind) -> Result<u8, Failure> {
+    tell("\nstopping");
+    if args.exit_when_synced { summary::print_unsettled(seen, args.admin_port(), signal).await } else { Ok(0) }
+}
+
+/// The signal that stops it.
+async fn interrupted() -> Result<SignalKind, Failure> {
     let heard = |kind| {
         let fix = "stop it with `kill -9`; its parts end with it";
         signal(kind).map_err(|error: std::io::Error| Failure::of(RequestCode::Internal, &error, fix))
@@ -107,13 +117,12 @@ async fn interrupted() -> Result<(), Failure> {
     let mut interrupt = heard(SignalKind::interrupt())?;
     let mut terminate = heard(SignalKind::terminate())?;
     let mut hangup = heard(SignalKind::hangup())?;
-    tokio::select! {
+    Ok(tokio::select! {
         biased;
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-        _ = hangup.recv() => {}
-    }
-    Ok(())
+        _ = interrupt.recv() => SignalKind::interrupt(),
+        _ = terminate.recv() => SignalKind::terminate(),
+        _ = hangup.recv() => SignalKind::hangup(),
+    })
 }
 
 async fn serve(
@@ -122,6 +131,7 @@ async fn serve(
     children: &mut Children<'_>,
     demo: &Demo,
     correlation: CorrelationId,
+    seen: &mut Seen,
 ) -> Result<u8, Failure> {
     let server = start(args, place, children, demo, correlation).await?;
     let client = Client::new(&server, correlation)?;
@@ -129,12 +139,16 @@ async fn serve(
     let answers = || async { Ok(client.get::<serde_json::Value>(&version).await.is_ok()) };
     children.until("the gateway", START_LIMIT, answers).await?;
 
-    let started = tokio::time::Instant::now();
-    let view = demo.replicate(&client, children).await?;
-    let taken = started.elapsed();
+    let view = demo.replicate(&client, children, seen).await?;
+    if let Some(summary) = &view.summary {
+        tell(format_args!("{} records: {}", summary.records(), statuses(summary)));
+    }
     let trouble = summary::trouble(&view);
     if args.exit_when_synced {
-        return summary::print(&view, trouble.as_ref(), taken, args.admin_port()).await;
+        if let Some(trouble) = &trouble {
+            tell(trouble.sentence(correlation));
+        }
+        return summary::print(seen, trouble.is_some(), args.admin_port()).await;
     }
     output::line(welcome(args, place, &server, &view, trouble.as_ref(), example(&client, &view).await.as_ref()))?;
     children.keep_up().await
@@ -190,8 +204,8 @@ fn welcome(
     let (config, token) = (&view.config.spec.name, server.token.as_deref().unwrap_or_default());
     let mut text = match trouble {
         None => "\nKeyferry is up.".to_owned(),
-        Some(Trouble { what, fix }) => {
-            format!("\nKeyferry is up, but not everything is replicated: {what}.\n  fix: {fix}\n")
+        Some(Trouble { code, what, fix }) => {
+            format!("\nKeyferry is up, but {}: {code}: {what}.\n  fix: {fix}\n", summary::INCOMPLETE)
         }
     };
     let file = |path: &Path| short(path);

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use proto_msgs::{
-    RequestCode, RunId,
+    RequestCode,
     api::{Accepted, ConfigView},
 };
 use serde_json::json;
@@ -15,6 +15,7 @@ use crate::{
     up::{
         children::{Children, SECRET_VARIABLE},
         place::Place,
+        progress::Seen,
     },
 };
 
@@ -78,16 +79,22 @@ impl Demo {
 
     /// Sees the replication through a run that ends. One that was left in trouble by an earlier start gets a new run:
     /// what was in its way may be mended by now.
-    pub async fn replicate(&self, client: &Client, children: &mut Children<'_>) -> Result<ConfigView, Failure> {
+    pub async fn replicate(
+        &self,
+        client: &Client,
+        children: &mut Children<'_>,
+        seen: &mut Seen,
+    ) -> Result<ConfigView, Failure> {
+        seen.begin();
         let (id, was_there) = self.create(client, children).await?;
-        let view = progress::follow(client, &id, None, children).await?;
+        let view = progress::follow(client, &id, None, children, seen).await?;
         if !was_there || summary::trouble(&view).is_none() {
             return Ok(view);
         }
-        let before: Option<RunId> = view.summary.and_then(|summary| summary.run).map(|run| run.id);
+        let before = view.summary.and_then(|summary| summary.run).map(|run| run.id);
         let sync = path(&["configs", &id, "sync"]);
         patiently(children, || client.post::<Accepted>(&sync)).await?;
-        progress::follow(client, &id, before, children).await
+        progress::follow(client, &id, before, children, seen).await
     }
 
     /// Its id, and whether it is there from an earlier start.

@@ -1,11 +1,12 @@
 //! The progress bar: how many records are settled, how fast, and in which statuses.
 
-use std::{io::IsTerminal, time::Duration};
+use std::{fmt::Write, io::IsTerminal, time::Duration};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use proto_msgs::{
     RequestCode, RunId,
     api::{ConfigSummary, ConfigView},
+    run::Phase,
 };
 use tokio::time::Instant;
 
@@ -22,7 +23,29 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 const SAY_EVERY: Duration = Duration::from_secs(5);
 /// Longest that no answer comes: a part that died is begun again in less.
 const SILENCE_LIMIT: Duration = Duration::from_secs(60);
-const STYLE: &str = "{bar:30} {pos}/{len} records  {per_sec}  ETA {eta}\n  {wide_msg}";
+/// How many records there will be is not known yet.
+const LISTING_STYLE: &str = "{spinner} {wide_msg}";
+/// The bar takes what the numbers leave.
+const SYNCING_STYLE: &str = "{pos}/{len} records  {prefix}  {wide_bar}\n  {msg}";
+/// Statuses in one line, in columns: even a narrow terminal cuts none off.
+const LINE_MAX: usize = 40;
+
+/// What was seen so far, for whoever has to tell it when it is stopped.
+#[derive(Default)]
+pub struct Seen {
+    begun: Option<Instant>,
+    pub view: Option<ConfigView>,
+}
+
+impl Seen {
+    pub fn begin(&mut self) {
+        self.begun = Some(Instant::now());
+    }
+
+    pub fn taken(&self) -> Duration {
+        self.begun.map(|begun| begun.elapsed()).unwrap_or_default()
+    }
+}
 
 /// Follows a config until every record is settled, in another run than `before`.
 pub async fn follow(
@@ -30,32 +53,25 @@ pub async fn follow(
     config: &str,
     before: Option<RunId>,
     children: &mut Children<'_>,
+    seen: &mut Seen,
 ) -> Result<ConfigView, Failure> {
-    let bar = bar();
-    let is_seen = std::io::stderr().is_terminal();
-    let (mut said, mut heard) = (Instant::now(), Instant::now());
+    let mut shown = Shown::new();
+    let mut heard = Instant::now();
     let path = path(&["configs", config]);
     loop {
         children.revive()?;
         match client.get::<ConfigView>(&path).await {
             Ok(view) => {
                 heard = Instant::now();
-                let is_another = |summary: &ConfigSummary| summary.run.as_ref().map(|run| run.id) != before;
-                if let Some(summary) = view.summary.as_ref().filter(|summary| before.is_none() || is_another(summary)) {
-                    let (settled, total, text) = (settled(summary), summary.records(), describe(summary));
-                    bar.set_length(total);
-                    bar.set_position(settled);
-                    bar.set_message(text.clone());
-                    if !is_seen && said.elapsed() >= SAY_EVERY {
-                        tell(format_args!("{settled}/{total} records: {text}"));
-                        said = Instant::now();
-                    }
-                    if summary.is_settled() {
-                        bar.finish_and_clear();
-                        tell(format_args!("{total} records: {}", statuses(summary)));
-                        return Ok(view);
-                    }
+                seen.view = Some(view.clone());
+                let run = view.summary.as_ref().and_then(|summary| summary.run.as_ref());
+                let is_ours = run.is_some_and(|run| before != Some(run.id));
+                let summary = view.summary.as_ref().filter(|_| is_ours);
+                if summary.is_some_and(ConfigSummary::is_settled) {
+                    shown.bar.finish_and_clear();
+                    return Ok(view);
                 }
+                shown.show(summary);
             }
             // Whoever did not answer may just have died, and be back in a moment.
             Err(failure) if failure.code() == Some(RequestCode::Unavailable) && heard.elapsed() < SILENCE_LIMIT => {}
@@ -65,24 +81,159 @@ pub async fn follow(
     }
 }
 
-fn bar() -> ProgressBar {
-    let style = ProgressStyle::with_template(STYLE).expect("a constant template is valid").with_key(
-        "per_sec",
-        |state: &indicatif::ProgressState, text: &mut dyn std::fmt::Write| {
-            // Writing to a string cannot fail.
-            let _ = write!(text, "{:.0} items/s", state.per_sec());
-        },
-    );
-    ProgressBar::new(0).with_style(style)
+/// What the user sees of it.
+struct Shown {
+    bar: ProgressBar,
+    is_terminal: bool,
+    said: Instant,
+    pace: Pace,
+}
+
+impl Shown {
+    fn new() -> Self {
+        let (bar, is_terminal) = (ProgressBar::new_spinner(), std::io::stderr().is_terminal());
+        Self { bar, is_terminal, said: Instant::now(), pace: Pace::default() }
+    }
+
+    /// Shows how far the run is; none: it has not begun.
+    fn show(&mut self, summary: Option<&ConfigSummary>) {
+        let now = Instant::now();
+        let text = match summary.filter(|summary| is_planned(summary)) {
+            None => {
+                self.pace = Pace::default();
+                let text = listing(summary);
+                self.bar.set_style(style(LISTING_STYLE));
+                self.bar.set_message(text.clone());
+                text
+            }
+            Some(summary) => {
+                let (settled, total, counts) = (settled(summary), summary.records(), statuses(summary));
+                let rate = self.pace.at(settled, now);
+                self.bar.set_length(total);
+                self.bar.set_position(settled);
+                self.bar.set_prefix(pace(rate, total.saturating_sub(settled)));
+                self.bar.set_message(folded(&counts).replace('\n', "\n  "));
+                self.bar.set_style(style(SYNCING_STYLE));
+                format!("{settled}/{total} records: {counts}")
+            }
+        };
+        self.bar.tick();
+        if !self.is_terminal && self.said.elapsed() >= SAY_EVERY {
+            tell(text);
+            self.said = now;
+        }
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).expect("a constant template is valid")
+}
+
+/// How fast records get settled, since the first could: the time of the listing before says nothing of it.
+#[derive(Default)]
+struct Pace {
+    begun: Option<(Instant, u64)>,
+}
+
+impl Pace {
+    /// Records a second; none: not known yet.
+    fn at(&mut self, settled: u64, now: Instant) -> Option<f64> {
+        let (begun, before) = match self.begun {
+            Some(begun) if begun.1 <= settled => begun,
+            // Fewer than before: the plan has just turned settled records into ones that wait.
+            Some(_) | None => (now, settled),
+        };
+        self.begun = Some((begun, before));
+        let gained = settled - before;
+        (gained > 0 && now > begun).then(|| gained as f64 / now.duration_since(begun).as_secs_f64())
+    }
+}
+
+fn pace(rate: Option<f64>, left: u64) -> String {
+    match rate {
+        Some(rate) => {
+            let eta = HumanDuration(Duration::from_secs_f64(left as f64 / rate));
+            format!("{rate:.0} items/s  ETA {eta:#}")
+        }
+        None => "- items/s  ETA -".to_owned(),
+    }
+}
+
+/// Whether it is known which records there are.
+fn is_planned(summary: &ConfigSummary) -> bool {
+    summary.records() > 0 && summary.run.as_ref().is_some_and(|run| run.phase != Phase::Listing)
+}
+
+/// What is done until then, and what is in its way.
+fn listing(summary: Option<&ConfigSummary>) -> String {
+    let mut text = "listing both vaults".to_owned();
+    let conditions = summary.map(|summary| summary.conditions.as_slice()).unwrap_or_default();
+    for problem in conditions.iter().filter(|condition| !condition.ok).filter_map(|known| known.message.as_deref()) {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "; {}", problem.replace(['\r', '\n'], " "));
+    }
+    text
 }
 
 fn settled(summary: &ConfigSummary) -> u64 {
     summary.by_status.iter().filter(|(status, _)| status.is_settled()).map(|(_, count)| count).sum()
 }
 
-fn describe(summary: &ConfigSummary) -> String {
-    match summary.records() {
-        0 => "listing both vaults".to_owned(),
-        _ => statuses(summary),
+/// Counts by status in lines that fit everywhere.
+fn folded(counts: &str) -> String {
+    let (mut text, mut line) = (String::new(), 0);
+    for count in counts.split(", ") {
+        let between = match line {
+            0 => "",
+            line if line + 2 + count.len() <= LINE_MAX => ", ",
+            _ => "\n",
+        };
+        line = if between == ", " { line + 2 } else { 0 } + count.len();
+        text.push_str(between);
+        text.push_str(count);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rate_is_of_the_time_in_which_records_could_be_settled() {
+        let (start, mut pace) = (Instant::now(), Pace::default());
+        let after = |seconds| start + Duration::from_secs(seconds);
+        assert_eq!(pace.at(3, after(100)), None);
+        assert_eq!(pace.at(3, after(101)), None);
+        assert_eq!(pace.at(303, after(102)), Some(150.0));
+        // What was settled before waits again: counted anew.
+        assert_eq!(pace.at(0, after(103)), None);
+        assert_eq!(pace.at(20, after(104)), Some(20.0));
+    }
+
+    #[test]
+    fn without_a_rate_there_is_no_estimate() {
+        assert_eq!(pace(None, 10), "- items/s  ETA -");
+        assert_eq!(pace(Some(135.4), 271), "135 items/s  ETA 2s");
+    }
+
+    #[test]
+    fn no_count_is_cut_off_in_a_narrow_terminal() {
+        let counts = "pending 1200, syncing 256, active 544, blocked_certificate_not_exportable 1, failed 3";
+        let folded = folded(counts);
+        assert_eq!(folded.replace('\n', ", "), counts);
+        assert!(folded.lines().all(|line| line.len() <= LINE_MAX), "{folded}");
+        assert_eq!(folded.lines().count(), 3, "{folded}");
+    }
+
+    #[test]
+    fn a_listing_is_told_with_what_is_in_its_way() {
+        let view = crate::up::summary::tests::view(serde_json::json!(null), false, serde_json::json!({}));
+        let mut summary = view.summary.unwrap();
+        assert!(!is_planned(&summary));
+        assert_eq!(listing(Some(&summary)), "listing both vaults");
+        let condition = serde_json::json!({ "kind": "source_readable", "ok": false, "message": "no\r\nway", "since": "2026-11-01T10:00:00Z" });
+        summary.conditions.push(serde_json::from_value(condition).unwrap());
+        assert_eq!(listing(Some(&summary)), "listing both vaults; no  way");
     }
 }

@@ -3,41 +3,61 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use proto_msgs::{ErrorCode, RequestCode, Status, api::ConfigView, docs, run::RunEnd};
+use proto_msgs::{
+    CorrelationId, ErrorCode, RequestCode, Status, api::ConfigSummary, api::ConfigView, docs, run::RunEnd,
+};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
+use tokio::signal::unix::SignalKind;
 
+use super::progress::Seen;
 use crate::{
-    failure::Failure,
-    output::{self, tell},
+    failure::{self, Failure},
+    output,
 };
 
 /// Exit code when not everything is replicated that should be.
 const IN_TROUBLE: u8 = 2;
+/// What shells add to a signal's number.
+const BY_SIGNAL: u8 = 128;
+/// Longest that the emulator's counts are waited for.
+const COUNTS_LIMIT: Duration = Duration::from_secs(5);
+/// What all trouble comes down to.
+pub const INCOMPLETE: &str = "not everything is replicated";
 
 /// Why not everything is replicated that should be.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Trouble {
+    /// An [`ErrorCode`] where there is one, else a [`RequestCode`].
+    pub code: &'static str,
     pub what: String,
     pub fix: String,
+}
+
+impl Trouble {
+    /// In the form of every other error.
+    pub fn sentence(&self, correlation: CorrelationId) -> String {
+        failure::sentence(self.code, &format!("{INCOMPLETE}: {}", self.what), &self.fix, correlation)
+    }
 }
 
 /// What is wrong after a run; none: it completed, and every record is in sync or blocked by a rule.
 pub fn trouble(view: &ConfigView) -> Option<Trouble> {
     let name = &view.config.spec.name;
     let again = format!("`keyferry records sync '{name}'` starts another run");
-    let trouble = |what: String, fix: String| Some(Trouble { what, fix });
+    let trouble = |code: &'static str, what: String, fix: String| Some(Trouble { code, what, fix });
+    let unavailable = RequestCode::Unavailable.as_str();
     let Some(summary) = &view.summary else {
-        return trouble("no coordinator answers".to_owned(), "check that one runs".to_owned());
+        return trouble(unavailable, "no coordinator answers".to_owned(), "check that one runs".to_owned());
     };
-    let Some(run) = &summary.run else { return trouble("there was no run".to_owned(), again) };
+    let Some(run) = &summary.run else { return trouble(unavailable, "there was no run".to_owned(), again) };
     match &run.end {
         Some(RunEnd::Failed { code, message }) => {
-            let message = message.replace(['\r', '\n'], " ");
-            return trouble(format!("the run failed with {code}: {message}"), fix_of(*code));
+            let what = format!("the run failed: {}", message.replace(['\r', '\n'], " "));
+            return trouble(code.as_str(), what, fix_of(*code));
         }
         None | Some(RunEnd::Interrupted | RunEnd::Cancelled) => {
-            return trouble("the run did not come to its end".to_owned(), again);
+            return trouble(unavailable, "the run did not come to its end".to_owned(), again);
         }
         Some(RunEnd::Completed | RunEnd::CompletedWithFailures) => {}
     }
@@ -46,18 +66,24 @@ pub fn trouble(view: &ConfigView) -> Option<Trouble> {
     if let Some((first, _)) = unwell.first() {
         let counts: Vec<_> = unwell.iter().map(|(status, count)| format!("{count} {status}")).collect();
         let fix = format!("`keyferry records list '{name}' --status {first}` shows which, and with which code");
-        return trouble(format!("of the records, {}", counts.join(", ")), fix);
+        return trouble(main_code(summary).as_str(), format!("of the records, {}", counts.join(", ")), fix);
     }
     if let Some(failure) = run.failures.first() {
         let (side, message) = (failure.side.as_str(), failure.message.replace(['\r', '\n'], " "));
-        let what = format!("the {side}'s {} could not be listed: {}: {message}", failure.kind, failure.code);
-        return trouble(what, fix_of(failure.code));
+        let what = format!("the {side}'s {} could not be listed: {message}", failure.kind);
+        return trouble(failure.code.as_str(), what, fix_of(failure.code));
     }
     if !run.counts.complete || run.end == Some(RunEnd::CompletedWithFailures) {
         let fix = format!("`keyferry config get '{name}' -o json` tells why, under `conditions`");
-        return trouble("not all items could be listed".to_owned(), fix);
+        return trouble(ErrorCode::Unknown.as_str(), "not all items could be listed".to_owned(), fix);
     }
     None
+}
+
+/// The code of most records that are not well: blocked ones have codes of their own.
+fn main_code(summary: &ConfigSummary) -> ErrorCode {
+    let unwell = summary.by_code.iter().filter(|(code, _)| Status::blocked_by(**code).is_none());
+    unwell.max_by_key(|(_, count)| **count).map_or(ErrorCode::Unknown, |(code, _)| *code)
 }
 
 fn fix_of(code: ErrorCode) -> String {
@@ -76,44 +102,47 @@ struct Row {
     calls: u64,
 }
 
-/// Prints the object; `admin_port` is the emulator's.
-pub async fn print(
-    view: &ConfigView,
-    trouble: Option<&Trouble>,
-    taken: Duration,
-    admin_port: u16,
-) -> Result<u8, Failure> {
-    let failed = |error: reqwest::Error| Failure::of(RequestCode::Unavailable, &error, "look into the emulator's log");
-    let counts = reqwest::get(format!("http://127.0.0.1:{admin_port}/counts")).await.map_err(failed)?;
-    let counts: Counts = counts.json().await.map_err(failed)?;
-    if let Some(Trouble { what, fix }) = trouble {
-        tell(format_args!("not everything is replicated: {what}; fix: {fix}"));
-    }
-    output::line(json!({
-        "settled": true,
-        "duration_ms": u64::try_from(taken.as_millis()).unwrap_or(u64::MAX),
-        "records": view.summary.as_ref().map(|summary| summary.by_status.clone()).unwrap_or_default(),
-        "codes": codes(view),
-        "calls": by_kind(&counts.rows),
-    }))?;
-    Ok(if trouble.is_some() { IN_TROUBLE } else { 0 })
+/// Says that everything is settled; `admin_port` is the emulator's.
+pub async fn print(seen: &Seen, is_in_trouble: bool, admin_port: u16) -> Result<u8, Failure> {
+    let calls = calls(admin_port)
+        .await
+        .map_err(|error| Failure::of(RequestCode::Unavailable, &error, "look into the emulator's log"))?;
+    say(&object(true, seen, Some(calls)), if is_in_trouble { IN_TROUBLE } else { 0 })
 }
 
-/// Codes of the records, of the run if it failed, and of listings that broke off.
-fn codes(view: &ConfigView) -> BTreeMap<ErrorCode, u64> {
-    let Some(summary) = &view.summary else { return BTreeMap::new() };
-    let mut codes = summary.by_code.clone();
-    let Some(run) = &summary.run else { return codes };
-    let failed = match &run.end {
-        Some(RunEnd::Failed { code, .. }) => vec![*code],
-        Some(RunEnd::Completed | RunEnd::CompletedWithFailures | RunEnd::Interrupted | RunEnd::Cancelled) | None => {
-            run.failures.iter().map(|failure| failure.code).collect()
-        }
-    };
-    for code in failed {
-        *codes.entry(code).or_default() += 1;
+/// Says how far it came until a signal stopped it.
+pub async fn print_unsettled(seen: &Seen, admin_port: u16, signal: SignalKind) -> Result<u8, Failure> {
+    // It may have been stopped before there was anybody to ask: then the calls are not known.
+    let calls = calls(admin_port).await.ok();
+    let number = u8::try_from(signal.as_raw_value()).unwrap_or_default();
+    say(&object(false, seen, calls), BY_SIGNAL.saturating_add(number))
+}
+
+/// The exit code tells those, too, who do not read the object.
+fn say(object: &Value, code: u8) -> Result<u8, Failure> {
+    match output::line(object) {
+        Ok(()) | Err(Failure::OutputClosed) => Ok(code),
+        Err(failure) => Err(failure),
     }
-    codes
+}
+
+fn object(is_settled: bool, seen: &Seen, calls: Option<BTreeMap<&'static str, u64>>) -> Value {
+    let summary = seen.view.as_ref().and_then(|view| view.summary.as_ref());
+    let run = summary.and_then(|summary| summary.run.as_ref());
+    json!({
+        "settled": is_settled,
+        "duration_ms": u64::try_from(seen.taken().as_millis()).unwrap_or(u64::MAX),
+        "records": summary.map(|summary| summary.by_status.clone()).unwrap_or_default(),
+        "codes": summary.map(|summary| summary.by_code.clone()).unwrap_or_default(),
+        "run": run.map(|run| json!({ "end": run.end, "failures": run.failures })),
+        "calls": calls,
+    })
+}
+
+async fn calls(admin_port: u16) -> Result<BTreeMap<&'static str, u64>, reqwest::Error> {
+    let client = reqwest::Client::builder().no_proxy().timeout(COUNTS_LIMIT).build()?;
+    let counts: Counts = client.get(format!("http://127.0.0.1:{admin_port}/counts")).send().await?.json().await?;
+    Ok(by_kind(&counts.rows))
 }
 
 /// Calls to vaults: what lists, what reads one item, what writes one.
@@ -134,11 +163,11 @@ fn by_kind(rows: &[Row]) -> BTreeMap<&'static str, u64> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     /// A config whose newest run ended like this, with these records.
-    fn view(end: serde_json::Value, complete: bool, records: serde_json::Value) -> ConfigView {
+    pub fn view(end: serde_json::Value, complete: bool, records: serde_json::Value) -> ConfigView {
         let vault = json!({ "name": "a", "uri": "https://a", "resource_id": null, "subscription": null, "region": null, "geography": null, "tenant": "t", "verified": true });
         let id = "00000000-0000-4000-8000-000000000001";
         let (at, calls) = ("2026-11-01T10:00:00Z", json!({ "list": 1, "get": 0, "set": 0 }));
@@ -170,6 +199,7 @@ mod tests {
         ] {
             let trouble = trouble(&view(end, complete, records)).unwrap();
             assert!(trouble.what.contains(word) && !trouble.fix.is_empty(), "{word}: {trouble:?}");
+            assert!(docs::explain(trouble.code).is_some(), "{word}: {trouble:?}");
         }
     }
 
@@ -179,9 +209,43 @@ mod tests {
             json!({ "result": "failed", "code": "source_network_denied", "message": "refused\r\nby the firewall" });
         let view = view(end, false, json!({}));
         let trouble = trouble(&view).unwrap();
-        assert!(trouble.what.contains("source_network_denied: refused  by"), "{trouble:?}");
         assert!(trouble.fix.contains("private endpoint"), "{trouble:?}");
-        assert_eq!(codes(&view), BTreeMap::from([(ErrorCode::SourceNetworkDenied, 1)]));
+        let (correlation, text) = (CorrelationId::from_random(7), trouble.sentence(CorrelationId::from_random(7)));
+        let start = "keyferry: source_network_denied: not everything is replicated: the run failed: refused  by the firewall; fix: ";
+        assert!(text.starts_with(start) && text.ends_with(&format!("; correlation id: {correlation}")), "{text}");
+        assert_eq!(text.lines().count(), 1, "{text}");
+    }
+
+    #[test]
+    fn failed_records_are_told_with_the_code_of_most_of_them() {
+        let mut view = view(
+            json!({ "result": "completed_with_failures" }),
+            true,
+            json!({ "failed": 3, "blocked_excluded": 5, "drifted": 1 }),
+        );
+        let codes = [
+            (ErrorCode::Excluded, 5),
+            (ErrorCode::TargetAuthFailed, 1),
+            (ErrorCode::TargetRejected, 2),
+            (ErrorCode::Drift, 1),
+        ];
+        view.summary.as_mut().unwrap().by_code = BTreeMap::from(codes);
+        let trouble = trouble(&view).unwrap();
+        assert_eq!((trouble.code, trouble.what.as_str()), ("target_rejected", "of the records, 3 failed, 1 drifted"));
+    }
+
+    #[test]
+    fn codes_are_those_of_records_and_the_end_of_the_run_stands_by_itself() {
+        let end = json!({ "result": "failed", "code": "source_network_denied", "message": "refused" });
+        let mut view = view(end.clone(), false, json!({ "active": 1, "blocked_excluded": 2 }));
+        view.summary.as_mut().unwrap().by_code = BTreeMap::from([(ErrorCode::Excluded, 2)]);
+        let mut seen = Seen::default();
+        assert_eq!(object(false, &seen, None)["records"], json!({}), "stopped before anything was seen");
+        seen.view = Some(view);
+        let object = object(true, &seen, Some(by_kind(&[])));
+        assert_eq!(object["codes"], json!({ "excluded": 2 }));
+        assert_eq!(object["run"], json!({ "end": end, "failures": [] }));
+        assert_eq!(object["calls"], json!({ "list": 0, "get": 0, "set": 0 }));
     }
 
     #[test]

@@ -4,15 +4,19 @@ use std::{fs, path::Path, process::Command};
 
 use anyhow::{Context, Result, ensure};
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::Value;
+use serde_json::{Value, json};
 use system_tests::{EstateBuilder, Process, Tools, free_pair, free_ports, until};
 
 use crate::fixtures::{LIMIT, SOURCE, TARGET, pair};
+
+/// More than Azure's limits let through while somebody presses Ctrl-C.
+const MANY: usize = 1_500;
 
 /// `up` in a folder of its own, on ports of its own.
 struct Up {
     folder: tempfile::TempDir,
     nats_port: u16,
+    emulator_port: u16,
     args: Vec<String>,
 }
 
@@ -20,7 +24,7 @@ impl Up {
     fn of(estate: &str) -> Result<Self> {
         let (folder, tools) = (tempfile::tempdir()?, Tools::find()?);
         // The emulator's admin listener has the port after the emulator's.
-        let (emulator, ports) = (free_pair()?, free_ports(2)?);
+        let (emulator_port, ports) = (free_pair()?, free_ports(2)?);
         let file = folder.path().join("estate.yaml");
         fs::write(&file, estate)?;
         let args = [
@@ -29,16 +33,28 @@ impl Up {
             ("--nats-server", tools.nats_server.display().to_string()),
             ("--port", ports[0].to_string()),
             ("--nats-port", ports[1].to_string()),
-            ("--emulator-port", emulator.to_string()),
         ];
         let args = args.into_iter().flat_map(|(name, value)| [name.to_owned(), value]).collect();
-        Ok(Self { folder, nats_port: ports[1], args })
+        Ok(Self { folder, nats_port: ports[1], emulator_port, args })
     }
 
     fn command(&self) -> Result<Command> {
         let mut command = Command::new(Tools::find()?.keyferry);
-        command.arg("up").args(&self.args).current_dir(self.folder.path());
+        command.arg("up").args(&self.args).args(["--emulator-port", &self.emulator_port.to_string()]);
+        command.current_dir(self.folder.path());
         Ok(command)
+    }
+
+    /// Starts it with `--exit-when-synced` and stops it as soon as it said `when`: its exit code, and the last it said.
+    async fn stopped(&self, signal: Signal, when: &str) -> Result<(Option<i32>, Value)> {
+        let mut command = self.command()?;
+        command.arg("--exit-when-synced");
+        let mut process = Process::start(&format!("up-{}", signal.as_raw()), command, self.folder.path())?;
+        until(when, LIMIT, || async { Ok(process.output().contains(when).then_some(())) }).await?;
+        kill_process(pid(process.pid())?, signal)?;
+        let (status, said) = (process.ended(LIMIT).await?, process.output());
+        let last = said.lines().last().context("nothing is said")?;
+        Ok((status.code(), serde_json::from_str(last).with_context(|| said.clone())?))
     }
 
     /// Runs it with `--exit-when-synced`: its exit code, its last line, and what it told.
@@ -63,16 +79,17 @@ async fn a_source_that_cannot_be_reached_is_no_success_and_is_tried_again_at_the
     let up = Up::of(&denied)?;
 
     let (code, answer, told) = up.until_synced()?;
-    ensure!(code == Some(2) && answer["codes"]["source_network_denied"] == 1, "{code:?}: {answer}\n{told}");
-    ensure!(told.contains("source_network_denied") && told.contains("fix: "), "{told}");
+    let end = &answer["run"]["end"];
+    ensure!(code == Some(2) && end["code"] == "source_network_denied", "{code:?}: {answer}\n{told}");
+    ensure!(answer["codes"] == json!({}) && answer["records"] == json!({}), "codes are those of records: {answer}");
+    let line = told.lines().find(|line| line.starts_with("keyferry: source_network_denied: ")).context(told.clone())?;
+    let (what, rest) = line.split_once("; fix: ").with_context(|| line.to_owned())?;
+    ensure!(what.contains("not everything is replicated") && rest.contains("; correlation id: "), "{line}");
 
     let mut stays = Process::start("up", up.command()?, up.folder.path())?;
     until("everything to be up", LIMIT, || async { Ok(stays.output().contains("Try next").then_some(())) }).await?;
     let told = stays.output();
-    ensure!(
-        told.contains("is up, but not everything is replicated: the run failed with source_network_denied"),
-        "{told}"
-    );
+    ensure!(told.contains("is up, but not everything is replicated: source_network_denied: the run failed"), "{told}");
     stays.interrupt()?;
     ensure!(stays.ended(LIMIT).await?.success(), "{}", stays.output());
 
@@ -92,6 +109,21 @@ async fn items_that_may_not_be_listed_are_no_success() -> Result<()> {
 
     ensure!(code == Some(2) && answer["records"].get("failed").is_none(), "{code:?}: {answer}\n{told}");
     ensure!(told.contains("not everything is replicated") && told.contains("fix: "), "{told}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stopped_before_all_is_settled_it_says_so_last_and_by_its_exit_code() -> Result<()> {
+    let up = Up::of(&pair(MANY).yaml())?;
+    let (code, answer) = up.stopped(Signal::INT, &format!("/{MANY} records: ")).await?;
+    ensure!(code == Some(130) && answer["settled"] == false, "{code:?}: {answer}");
+    let waiting =
+        answer["records"]["pending"].as_u64().unwrap_or(0) + answer["records"]["syncing"].as_u64().unwrap_or(0);
+    ensure!(waiting > 0 && answer["calls"]["set"].as_u64() > Some(0), "{answer}");
+    // Before there is anybody to ask, nothing is known.
+    let (code, answer) = up.stopped(Signal::TERM, "starting NATS").await?;
+    ensure!(code == Some(143) && answer["settled"] == false && answer["records"] == json!({}), "{code:?}: {answer}");
+    ensure!(!up.is_nats_there(), "NATS was left behind");
     Ok(())
 }
 
