@@ -200,9 +200,9 @@ pub enum ScheduleMode {
 pub struct Config {
     pub id: ConfigId,
     pub spec: ConfigSpec,
-    /// Fixed at creation.
+    /// Which vault it is, is fixed at creation.
     pub source: VaultIdentity,
-    /// Fixed at creation.
+    /// Which vault it is, is fixed at creation.
     pub target: VaultIdentity,
     pub created: Timestamp,
     /// Marked, not removed: its records leave first.

@@ -6,6 +6,7 @@
 
 mod children;
 mod demo;
+mod moved;
 mod place;
 mod progress;
 mod summary;
@@ -174,7 +175,9 @@ async fn start(
 
     let loaded = Settings::load(Some(&settings), None)?;
     broker::nats::provision(&loaded.nats, 1).await?;
-    let token = token::create(&Broker::connect(&loaded.nats).await?, "up", ApiRole::Admin, correlation).await?;
+    let broker = Broker::connect(&loaded.nats).await?;
+    moved::to_port(&broker, args.emulator_port, correlation).await?;
+    let token = token::create(&broker, "up", ApiRole::Admin, correlation).await?;
     children.role("gateway", "gateway", &settings)?;
     for number in 1..=args.coordinators {
         children.role("coordinator", &format!("coordinator-{number}"), &settings)?;

@@ -3,9 +3,13 @@
 use std::{fs, path::Path, process::Command};
 
 use anyhow::{Context, Result, ensure};
+use proto_msgs::{
+    Status,
+    api::{ConfigView, Page},
+};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
-use system_tests::{EstateBuilder, Process, Tools, free_pair, free_ports, until};
+use system_tests::{Api, AzureReader, EstateBuilder, Process, SUBSCRIPTION, Tools, free_pair, free_ports, until};
 
 use crate::fixtures::{LIMIT, SOURCE, TARGET, pair};
 
@@ -15,6 +19,7 @@ const MANY: usize = 1_500;
 /// `up` in a folder of its own, on ports of its own.
 struct Up {
     folder: tempfile::TempDir,
+    port: u16,
     nats_port: u16,
     emulator_port: u16,
     args: Vec<String>,
@@ -35,7 +40,12 @@ impl Up {
             ("--nats-port", ports[1].to_string()),
         ];
         let args = args.into_iter().flat_map(|(name, value)| [name.to_owned(), value]).collect();
-        Ok(Self { folder, nats_port: ports[1], emulator_port, args })
+        Ok(Self { folder, port: ports[0], nats_port: ports[1], emulator_port, args })
+    }
+
+    /// The same folder, with the emulator on another port.
+    fn on_another_emulator_port(self) -> Result<Self> {
+        Ok(Self { emulator_port: free_pair()?, ..self })
     }
 
     fn command(&self) -> Result<Command> {
@@ -43,6 +53,17 @@ impl Up {
         command.arg("up").args(&self.args).args(["--emulator-port", &self.emulator_port.to_string()]);
         command.current_dir(self.folder.path());
         Ok(command)
+    }
+
+    /// Starts it without end, waits until it is up, and gives what can be asked of it.
+    async fn start(&self, name: &str) -> Result<(Process, Api)> {
+        let process = Process::start(name, self.command()?, self.folder.path())?;
+        let said = until("everything to be up", LIMIT, || async {
+            Ok(Some(process.output()).filter(|said| said.contains("Try next")))
+        });
+        let said = said.await?;
+        let token = said.split("KEYFERRY_TOKEN=").nth(1).and_then(|rest| rest.lines().next()).context("no token")?;
+        Ok((process, Api::new(self.port, token.to_owned())?))
     }
 
     /// Starts it with `--exit-when-synced` and stops it as soon as it said `when`: its exit code, and the last it said.
@@ -124,6 +145,60 @@ async fn stopped_before_all_is_settled_it_says_so_last_and_by_its_exit_code() ->
     let (code, answer) = up.stopped(Signal::TERM, "starting NATS").await?;
     ensure!(code == Some(143) && answer["settled"] == false && answer["records"] == json!({}), "{code:?}: {answer}");
     ensure!(!up.is_nats_there(), "NATS was left behind");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_another_emulator_port_it_lists_anew_and_rewrites_nothing() -> Result<()> {
+    let up = Up::of(&pair(30).yaml())?;
+    let (code, first, told) = up.until_synced()?;
+    ensure!(code == Some(0) && first["records"] == json!({ "active": 30 }), "{code:?}: {first}\n{told}");
+
+    // Items written in the second of their first read are read once more.
+    let up = up.on_another_emulator_port()?;
+    let (code, second, told) = up.until_synced()?;
+    ensure!(code == Some(0) && second["records"] == first["records"], "{code:?}: {second}\n{told}");
+    ensure!(second["calls"]["list"].as_u64() > Some(0) && second["calls"]["set"] == 0, "{second}");
+
+    let up = up.on_another_emulator_port()?;
+    let (code, third, told) = up.until_synced()?;
+    ensure!(code == Some(0) && third["settled"] == true && third["records"] == first["records"], "{third}\n{told}");
+    ensure!(third["calls"]["list"].as_u64() > Some(0), "{third}");
+    ensure!(third["calls"]["get"] == 0 && third["calls"]["set"] == 0, "{third}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_another_emulator_port_every_config_goes_on_with_what_changed_meanwhile() -> Result<()> {
+    const OWN: &str = "own-kv";
+    let up = Up::of(&pair(3).vault(OWN, "northeurope", 0).yaml())?;
+    let (mut process, api) = up.start("up-before").await?;
+    let uri = format!("https://{OWN}.vault.localhost:{}", up.emulator_port);
+    let own = api.create(json!({
+        "name": "own",
+        "source": { "vault": SOURCE },
+        "target": { "uri": uri, "subscription": SUBSCRIPTION, "region": "northeurope" },
+        "item_types": ["secrets"],
+        "rule": { "kind": "all" },
+    }));
+    let own = own.await?.config.id;
+    api.active(&own, 3, LIMIT).await?;
+    let emulator = (std::net::Ipv4Addr::LOCALHOST, up.emulator_port).into();
+    let reader = AzureReader::connect(emulator, &up.folder.path().join("data/ca.pem"), &[SOURCE]).await?;
+    reader.set_secret(SOURCE, "added", "meanwhile").await?;
+    process.interrupt()?;
+    ensure!(process.ended(LIMIT).await?.success(), "{}", process.output());
+
+    let up = up.on_another_emulator_port()?;
+    let (_process, api) = up.start("up-after").await?;
+    api.active(&own, 4, LIMIT).await?;
+    let view = api.config(&own).await?;
+    let moved = format!(":{}", up.emulator_port);
+    ensure!(view.config.target.uri.ends_with(&moved) && view.config.change.actor == "up", "{view:?}");
+    let both: Page<ConfigView> = api.call(reqwest::Method::GET, "/api/v1/configs", None).await?;
+    let records: Vec<_> = both.items.into_iter().map(|view| view.summary.map(|summary| summary.by_status)).collect();
+    let four = Some([(Status::Active, 4)].into());
+    ensure!(records == [four.clone(), four], "{records:?}");
     Ok(())
 }
 
