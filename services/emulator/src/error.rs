@@ -3,11 +3,11 @@
 //! [`ApiError`] is what a client sees: `{"error":{"code","message","innererror"}}`. [`EmulatorError`] is why the
 //! emulator could not start.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use serde_json::{Value, json};
 
-use crate::estate::EstateError;
+use crate::{estate::EstateError, faults::MAX_DELAY_MS};
 
 /// A refusal in Azure's words.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,6 +69,8 @@ pub enum EmulatorError {
     Listen { addr: SocketAddr, source: std::io::Error },
     #[error("the admin listener must be on a loopback address, not {0}: it can change everything without a token")]
     AdminNotLoopback(SocketAddr),
+    #[error("a latency of {} ms is refused: {MAX_DELAY_MS} ms is the most, by which every client has given up", .0.as_millis())]
+    LatencyTooLong(Duration),
     #[error("{path} cannot be read: check that it is a file of this emulator and that it may be read", path = path.display())]
     Read { path: PathBuf, source: std::io::Error },
     #[error("{path} cannot be written: check that the folder exists and may be written", path = path.display())]
@@ -91,6 +93,7 @@ impl EmulatorError {
         match self {
             Self::Listen { .. } => "listen_failed",
             Self::AdminNotLoopback(_) => "admin_not_loopback",
+            Self::LatencyTooLong(_) => "latency_too_long",
             Self::Read { .. } => "read_failed",
             Self::Write { .. } => "write_failed",
             Self::Corrupt { .. } => "file_corrupt",

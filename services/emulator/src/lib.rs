@@ -29,6 +29,7 @@ mod throttle;
 mod tls;
 mod vault;
 mod world;
+pub mod yaml;
 
 use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
@@ -68,7 +69,7 @@ pub struct Settings {
     pub state_file: Option<PathBuf>,
     /// Where the CA's certificate is written.
     pub ca_out: Option<PathBuf>,
-    /// What every call takes at least.
+    /// What every call takes at least; 10 minutes at most.
     pub latency: Duration,
     pub limits: Limits,
 }

@@ -117,6 +117,9 @@ async fn answer(world: &web::Data<World>, request: Request) -> Served {
     if !latency.is_zero() {
         tokio::time::sleep(latency).await;
     }
+    if let Err(refused) = request.check() {
+        return Served::Reply(refused.into());
+    }
     match request.host.as_str() {
         "login.localhost" => login::serve(world, &request).await,
         "management.localhost" => arm::serve(world, &request).await,

@@ -15,6 +15,7 @@ use crate::{
     Settings,
     clock::Clock,
     error::EmulatorError,
+    faults::MAX_DELAY_MS,
     keep::{Keeper, Kept},
     routes::{self, Socket},
     world::{Knobs, World},
@@ -78,6 +79,9 @@ impl Running {
 pub async fn start(settings: Settings) -> Result<Running, EmulatorError> {
     if let Some(admin) = settings.admin_listen.filter(|admin| !admin.ip().is_loopback()) {
         return Err(EmulatorError::AdminNotLoopback(admin));
+    }
+    if settings.latency > Duration::from_millis(MAX_DELAY_MS) {
+        return Err(EmulatorError::LatencyTooLong(settings.latency));
     }
     let listener = bind(settings.listen)?;
     let admin = settings.admin_listen.map(bind).transpose()?;

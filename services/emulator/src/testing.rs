@@ -96,10 +96,14 @@ impl Emulator {
 
     /// A call to the admin listener.
     pub async fn admin(&self, method: Method, path: &str, body: Value) -> (u16, Value) {
-        let url = format!("http://{}{path}", self.running.admin_addr.unwrap());
-        let answer = self.client.http.request(method, url).json(&body).send().await.unwrap();
+        let answer = self.admin_request(method, path).json(&body).send().await.unwrap();
         let status = answer.status().as_u16();
         (status, answer.json().await.unwrap_or(Value::Null))
+    }
+
+    /// A call to the admin listener, not yet sent.
+    pub fn admin_request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        self.client.http.request(method, format!("http://{}{path}", self.running.admin_addr.unwrap()))
     }
 
     /// A field of the counts' row of one operation.

@@ -69,7 +69,7 @@ pub struct Emulator {
     /// Where the CA's certificate is written, for clients to trust.
     #[arg(long, value_name = "FILE.pem")]
     pub ca_out: Option<PathBuf>,
-    /// What every call takes at least.
+    /// What every call takes at least, 10m at most.
     #[arg(long, default_value = "0ms")]
     pub latency: HumanDuration,
     /// `azure` throttles as Azure does, `off` never.
@@ -183,6 +183,7 @@ fn refused(error: EmulatorError) -> Failure {
             (RequestCode::Unavailable, "give another --listen or --admin-listen, or stop what listens there")
         }
         EmulatorError::AdminNotLoopback(_) => (RequestCode::InvalidInput, "give --admin-listen 127.0.0.1:PORT"),
+        EmulatorError::LatencyTooLong(_) => (RequestCode::InvalidInput, "give --latency 10m or less"),
         EmulatorError::Read { .. } | EmulatorError::Write { .. } => {
             (RequestCode::InvalidInput, "give another --state or --ca-out, or make the file usable")
         }

@@ -2,44 +2,52 @@
 //!
 //! Whoever reaches it may change everything; that is why it listens on loopback only.
 
+mod refusal;
+
 use std::{sync::atomic::Ordering, time::Duration};
 
-use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
+use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+pub use self::refusal::Refusal;
 use crate::{
     Limits,
     estate::{Firewall, RoleAssignment},
     faults::{FaultSet, MAX_DELAY_MS},
     roles::Role,
     routes::{Query, login},
+    state::set,
     vault::Access,
     world::World,
 };
 
+type Answer = Result<HttpResponse, Refusal>;
+
 /// Where everything is.
 pub fn configure(config: &mut web::ServiceConfig) {
-    let refused = |error: actix_web::error::JsonPayloadError, _: &HttpRequest| {
-        let text = error.to_string();
-        actix_web::error::InternalError::from_response(error, refusal(&text)).into()
-    };
+    let body = web::JsonConfig::default().error_handler(|error, _| Refusal::body(&error).into());
     config
-        .app_data(web::JsonConfig::default().error_handler(refused))
-        .route("/healthz", web::get().to(HttpResponse::Ok))
-        .route("/counts", web::get().to(counts))
-        .route("/counts", web::delete().to(reset_counts))
-        .route("/settings", web::get().to(settings))
-        .route("/settings", web::patch().to(change_settings))
-        .route("/faults", web::get().to(faults))
-        .route("/faults", web::put().to(set_faults))
-        .route("/vaults", web::get().to(vaults))
-        .route("/vaults/{name}", web::patch().to(change_vault))
-        .route("/msi/token", web::get().to(managed_identity));
+        .app_data(body)
+        .service(resource("/healthz", "GET").get(HttpResponse::Ok))
+        .service(resource("/counts", "GET, DELETE").get(counts).delete(reset_counts))
+        .service(resource("/settings", "GET, PATCH").get(settings).patch(change_settings))
+        .service(resource("/faults", "GET, PUT").get(faults).put(set_faults))
+        .service(resource("/vaults", "GET").get(vaults))
+        .service(resource("/vaults/{name}", "PATCH").patch(change_vault))
+        .service(resource("/msi/token", "GET").get(managed_identity))
+        .default_service(web::to(nowhere));
 }
 
-fn refusal(text: &str) -> HttpResponse {
-    HttpResponse::BadRequest().json(json!({ "error": { "code": "BadRequest", "message": text } }))
+/// A path that refuses every method but those it is given.
+fn resource(path: &'static str, methods: &'static str) -> actix_web::Resource {
+    let refuse = move |request: HttpRequest| async move { Answer::Err(Refusal::method(&request, methods)) };
+    web::resource(path).default_service(web::to(refuse))
+}
+
+async fn nowhere(request: HttpRequest) -> Answer {
+    let fix = "use /counts, /settings, /faults, /vaults, /vaults/{name}, /msi/token or /healthz";
+    Err(Refusal::not_found(format!("nothing is at {}", request.path()), fix))
 }
 
 async fn counts(world: web::Data<World>) -> HttpResponse {
@@ -122,11 +130,9 @@ async fn settings(world: web::Data<World>) -> HttpResponse {
     HttpResponse::Ok().json(current(&world))
 }
 
-async fn change_settings(world: web::Data<World>, body: web::Json<SettingsBody>) -> HttpResponse {
+async fn change_settings(world: web::Data<World>, body: web::Json<SettingsBody>) -> Answer {
     let body = body.into_inner();
-    if let Err(text) = body.check() {
-        return refusal(&text);
-    }
+    body.check().map_err(|text| Refusal::input(text, "send a number within these bounds, or leave it out"))?;
     if let Some(millis) = body.latency_ms {
         world.knobs.set_latency(Duration::from_millis(millis));
     }
@@ -148,18 +154,17 @@ async fn change_settings(world: web::Data<World>, body: web::Json<SettingsBody>)
     if let Some(size) = body.arm_page_size {
         world.knobs.arm_page_size.store(size, Ordering::Relaxed);
     }
-    HttpResponse::Ok().json(current(&world))
+    Ok(HttpResponse::Ok().json(current(&world)))
 }
 
 async fn faults(world: web::Data<World>) -> HttpResponse {
     HttpResponse::Ok().json(json!({ "faults": world.faults.states() }))
 }
 
-async fn set_faults(world: web::Data<World>, body: web::Json<FaultSet>) -> HttpResponse {
-    match world.faults.replace(body.into_inner()) {
-        Ok(()) => HttpResponse::Ok().json(json!({ "faults": world.faults.states() })),
-        Err(text) => refusal(&text),
-    }
+async fn set_faults(world: web::Data<World>, body: web::Json<FaultSet>) -> Answer {
+    let fix = "correct that fault: services/emulator/README.md shows what may be in one";
+    world.faults.replace(body.into_inner()).map_err(|text| Refusal::input(text, fix))?;
+    Ok(HttpResponse::Ok().json(json!({ "faults": world.faults.states() })))
 }
 
 async fn vaults(world: web::Data<World>) -> HttpResponse {
@@ -184,19 +189,20 @@ struct VaultBody {
     roles: Option<Vec<RoleAssignment>>,
 }
 
-async fn change_vault(world: web::Data<World>, name: web::Path<String>, body: web::Json<VaultBody>) -> HttpResponse {
-    let Some(vault) = world.vault(&name) else {
-        return HttpResponse::NotFound()
-            .json(json!({ "error": { "code": "NotFound", "message": format!("no vault {name}") } }));
-    };
+async fn change_vault(world: web::Data<World>, name: web::Path<String>, body: web::Json<VaultBody>) -> Answer {
+    let vault = world.vault(&name).ok_or_else(|| {
+        Refusal::not_found(format!("there is no vault `{name}`"), "GET /vaults lists those there are")
+    })?;
     let body = body.into_inner();
     if let Some(roles) = body.roles {
         if let Some(unknown) = roles.iter().find(|given| Role::find(&given.role, &world.custom_roles).is_none()) {
-            return refusal(&format!("the role `{}` is not known", unknown.role));
+            let fix = format!("name one of the estate's custom_roles, or one of: {}", Role::built_in_names());
+            return Err(Refusal::input(format!("the role `{}` is not known", unknown.role), fix));
         }
         let is_identity = |name: &str| world.identities.iter().any(|known| known.name.eq_ignore_ascii_case(name));
         if let Some(unknown) = roles.iter().find(|given| !is_identity(&given.identity)) {
-            return refusal(&format!("the identity `{}` is not in the estate", unknown.identity));
+            let message = format!("the identity `{}` is not in the estate", unknown.identity);
+            return Err(Refusal::input(message, "name one of the estate's identities"));
         }
         let (authorization, policies) = {
             let access = vault.access.read();
@@ -207,12 +213,25 @@ async fn change_vault(world: web::Data<World>, name: web::Path<String>, body: we
     if let Some(firewall) = body.firewall {
         vault.set_firewall(firewall);
     }
-    HttpResponse::NoContent().finish()
+    Ok(HttpResponse::NoContent().finish())
 }
 
 async fn managed_identity(world: web::Data<World>, request: HttpRequest) -> HttpResponse {
     let header = request.headers().get("x-identity-header").and_then(|value| value.to_str().ok());
-    let reply = login::managed_identity(&world, header, &Query::parse(request.query_string()));
-    HttpResponse::build(StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR))
-        .json(reply.body)
+    match login::managed_identity(&world, header, &Query::parse(request.query_string())) {
+        Ok(token) => HttpResponse::Ok().json(token),
+        Err(refusal) => in_app_service_words(&refusal),
+    }
 }
+
+/// Its clients are Azure's, and some of them read what App Service says.
+fn in_app_service_words(refusal: &Refusal) -> HttpResponse {
+    let status = refusal.status_code();
+    let mut body = refusal.json();
+    set(&mut body, "statusCode", json!(status.as_u16()));
+    set(&mut body, "message", json!(refusal.to_string()));
+    HttpResponse::build(status).json(body)
+}
+
+#[cfg(test)]
+mod tests;

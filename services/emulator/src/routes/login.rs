@@ -15,7 +15,7 @@ use crate::{
     estate::IdentitySpec,
     faults::Sender,
     operation::Operation,
-    routes::{Query, Reply, Request, Served, fault},
+    routes::{Query, Reply, Request, Served, admin::Refusal, fault},
     world::World,
 };
 
@@ -209,30 +209,29 @@ fn basic(request: &Request) -> Option<(String, String)> {
 }
 
 /// The App-Service-style managed identity endpoint: a token for whoever knows an identity's header.
-pub fn managed_identity(world: &World, header: Option<&str>, query: &Query) -> Reply {
+pub fn managed_identity(world: &World, header: Option<&str>, query: &Query) -> Result<Value, Refusal> {
     let wanted = query.get("client_id").or_else(|| query.get("mi_client_id"));
     let fits = |identity: &&IdentitySpec| {
         let own = identity.identity_header.as_deref().unwrap_or(&identity.client_secret);
         header == Some(own) && wanted.is_none_or(|wanted| wanted.eq_ignore_ascii_case(&identity.client_id))
     };
-    let Some(identity) = world.identities.iter().find(fits) else {
-        let body =
-            json!({ "statusCode": 400, "message": "No managed identity was found for the given X-IDENTITY-HEADER." });
-        return Reply::ok(body).status(400);
-    };
+    let identity = world.identities.iter().find(fits).ok_or_else(|| {
+        let fix = "send an identity's identity_header, or its client_secret where it has none";
+        Refusal::input("No managed identity was found for the given X-IDENTITY-HEADER.", fix)
+    })?;
     let resource = query.get("resource").unwrap_or_default();
-    let Some(audience) = world.tokens.authority().audience_of(resource) else {
-        let body = json!({ "statusCode": 400, "message": format!("The resource `{resource}` is not known here.") });
-        return Reply::ok(body).status(400);
-    };
-    match world.tokens.issue(identity, audience, world.clock.host()) {
-        Ok(issued) => Reply::ok(json!({
-            "access_token": issued.token,
-            "expires_on": issued.expires_on.to_string(),
-            "resource": resource,
-            "token_type": "Bearer",
-            "client_id": identity.client_id,
-        })),
-        Err(error) => error.into(),
-    }
+    let authority = world.tokens.authority();
+    let audience = authority.audience_of(resource).ok_or_else(|| {
+        let fix = format!("ask for resource={}", authority.resource(Audience::Vault));
+        Refusal::input(format!("The resource `{resource}` is not known here."), fix)
+    })?;
+    let issued =
+        world.tokens.issue(identity, audience, world.clock.host()).map_err(|error| Refusal::internal(error.message))?;
+    Ok(json!({
+        "access_token": issued.token,
+        "expires_on": issued.expires_on.to_string(),
+        "resource": resource,
+        "token_type": "Bearer",
+        "client_id": identity.client_id,
+    }))
 }

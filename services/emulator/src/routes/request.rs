@@ -6,10 +6,12 @@ use actix_web::{
     HttpRequest,
     http::{
         Method, Uri,
-        header::{self, HeaderValue},
+        header::{self, HeaderName, HeaderValue},
     },
     web,
 };
+
+use crate::error::ApiError;
 
 /// What a call needs of a request.
 pub struct Request {
@@ -20,7 +22,12 @@ pub struct Request {
     pub body: web::Bytes,
     uri: Uri,
     authorization: Option<HeaderValue>,
+    /// A header that may be there once and is there more often.
+    repeated: Option<HeaderName>,
 }
+
+/// Headers of which a call goes by one: with two, which of them counts would be anybody's guess.
+const SINGLE: [HeaderName; 3] = [header::HOST, header::AUTHORIZATION, header::CONTENT_TYPE];
 
 impl Request {
     pub fn new(http: &HttpRequest, body: web::Bytes) -> Self {
@@ -31,6 +38,7 @@ impl Request {
             body,
             uri: http.uri().clone(),
             authorization: http.headers().get(header::AUTHORIZATION).cloned(),
+            repeated: SINGLE.into_iter().find(|name| http.headers().get_all(name).nth(1).is_some()),
         }
     }
 
@@ -45,6 +53,14 @@ impl Request {
 
     pub fn query(&self) -> Query {
         Query::parse(self.uri.query().unwrap_or_default())
+    }
+
+    /// Refuses a call that says twice what can be said once, even where both say the same.
+    pub fn check(&self) -> Result<(), ApiError> {
+        match &self.repeated {
+            Some(name) => Err(ApiError::bad_parameter(format!("The header {name} is in the request more than once."))),
+            None => Ok(()),
+        }
     }
 
     /// The `Authorization` header.

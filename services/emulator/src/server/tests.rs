@@ -12,7 +12,12 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use rustls_pki_types::{CertificateDer, pem::PemObject};
 use serde_json::json;
 
-use crate::testing::{Emulator, estate, settings, until, vault};
+use crate::{
+    Settings,
+    faults::MAX_DELAY_MS,
+    start,
+    testing::{Emulator, estate, settings, until, vault},
+};
 
 async fn emulator() -> Emulator {
     Emulator::start(settings(estate(&vault("a-kv", "")))).await
@@ -136,6 +141,46 @@ async fn a_fault_delays_every_host_alike() {
     assert_eq!(list.send().await.unwrap().status(), 200);
     let (_, faults) = emulator.admin(Method::GET, "/faults", json!(null)).await;
     assert!(faults["faults"].as_array().unwrap().iter().all(|fault| fault["hits"] == 1), "{faults}");
+    emulator.running.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_latency_that_no_client_waits_for_is_refused_before_anything_is_made() {
+    let at_most = Duration::from_millis(MAX_DELAY_MS);
+    let folder = tempfile::tempdir().unwrap();
+    for latency in [at_most + Duration::from_millis(1), Duration::from_secs(99_999 * 3_600)] {
+        let ca_out = folder.path().join("ca.pem");
+        let own = settings(estate(&vault("a-kv", "")));
+        let refused = start(Settings { latency, ca_out: Some(ca_out.clone()), ..own }).await.err().unwrap();
+        assert_eq!(refused.code(), "latency_too_long");
+        assert!(refused.to_string().contains("600000 ms"), "{refused}");
+        assert!(!ca_out.exists());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_header_that_may_be_there_once_is_refused_twice() {
+    let emulator = emulator().await;
+    let (vault, arm) = (emulator.client().token_for("vault").await, emulator.client().token_for("management").await);
+    let (vault, arm) = (format!("Bearer {vault}"), format!("Bearer {arm}"));
+    let (path, list) = ("/secrets?api-version=2025-07-01", "/subscriptions?api-version=2022-12-01");
+    for (host, path, headers) in [
+        ("a-kv.vault", path, [("authorization", vault.as_str()), ("authorization", "Bearer other")]),
+        ("a-kv.vault", path, [("authorization", "Bearer other"), ("authorization", vault.as_str())]),
+        ("a-kv.vault", path, [("authorization", vault.as_str()), ("authorization", vault.as_str())]),
+        ("management", list, [("authorization", arm.as_str()), ("authorization", arm.as_str())]),
+        ("a-kv.vault", path, [("content-type", "application/json"), ("content-type", "text/plain")]),
+    ] {
+        let mut request = emulator.client().request(&Method::GET, host, path);
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        let answer = request.send().await.unwrap();
+        let (status, text) = (answer.status().as_u16(), answer.text().await.unwrap());
+        let name = headers[0].0;
+        assert_eq!(status, 400, "{host} {name}: {text}");
+        assert!(text.contains("BadParameter") && text.to_lowercase().contains(name), "{text}");
+    }
     emulator.running.stop().await.unwrap();
 }
 

@@ -40,6 +40,7 @@ const BAD_COMMANDS: &[(&[&str], u8, &str)] = &[
     (&["config", "list", "--token", "wrong"], 77, "token"),
     (&["emulator", "--listen", "nowhere"], 64, "nowhere"),
     (&["emulator", "--latency", "soon"], 64, "soon"),
+    (&["emulator", "--latency", "99999h"], 64, "10m or less"),
     (&["emulator", "--limits", "some"], 64, "some"),
     (&["emulator", "--estate", "/nowhere.yaml"], 64, "/nowhere.yaml"),
     (&["emulator", "--listen", "127.0.0.1:0", "--admin-listen", "0.0.0.0:0"], 64, "loopback"),

@@ -187,7 +187,7 @@ async fn refused(what: &str, request: RequestBuilder, status: u16, code: &str) -
     Ok(problem)
 }
 
-/// The emulator's admin listener speaks as Azure does: a code and a text.
+/// The emulator's admin listener says what is wrong and what helps.
 pub async fn of_the_emulator_are_refused(cluster: &Cluster) -> Result<()> {
     let http = reqwest::Client::builder().no_proxy().build()?;
     let output = cluster.emulator.output();
@@ -203,7 +203,10 @@ pub async fn of_the_emulator_are_refused(cluster: &Cluster) -> Result<()> {
         ("PATCH", "/settings", json!({ "colour": "red" }), 400),
         ("PATCH", "/vaults/from-kv", json!({ "firewall": "ajar" }), 400),
         ("PATCH", "/vaults/from-kv", json!({ "roles": [{ "identity": "keyferry", "role": "King" }] }), 400),
+        ("PATCH", "/settings", json!({ "latency_ms": 600_001 }), 400),
         ("PATCH", "/vaults/nowhere", json!({}), 404),
+        ("GET", "/nope", json!(null), 404),
+        ("POST", "/counts", json!({}), 405),
     ] {
         let request = http.request(method.parse()?, format!("http://{admin}{path}")).json(&body);
         let answer = request.send().await?;
@@ -211,7 +214,7 @@ pub async fn of_the_emulator_are_refused(cluster: &Cluster) -> Result<()> {
         ensure!(found == status, "{method} {path} {body}: {found} instead of {status}: {text}");
         let error: Value = serde_json::from_str(&text).with_context(|| format!("{method} {path} {body}: {text}"))?;
         let is_told = |key: &str| error["error"][key].as_str().is_some_and(|text| !text.is_empty());
-        ensure!(is_told("code") && is_told("message"), "{method} {path} {body}: {text}");
+        ensure!(is_told("code") && is_told("message") && is_told("fix"), "{method} {path} {body}: {text}");
     }
     Ok(())
 }
