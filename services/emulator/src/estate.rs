@@ -5,6 +5,7 @@
 //! what happens to the items afterwards, which is the vaults' state.
 
 mod check;
+mod count;
 
 pub(crate) use check::expand;
 
@@ -12,15 +13,19 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::operation::Category;
+use self::count::Count;
+use crate::{
+    operation::Category,
+    yaml::{self, Misread},
+};
 
 const DEMO: &str = include_str!("demo.yaml");
 
 /// Why an estate was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum EstateError {
-    #[error("line {line}, column {column}: {message}")]
-    Syntax { line: u64, column: u64, message: String },
+    #[error(transparent)]
+    Syntax(#[from] Misread),
     #[error("{place}: {message}")]
     Invalid { place: String, message: String },
 }
@@ -46,9 +51,8 @@ impl Estate {
     }
 
     /// Reads and checks an estate.
-    pub fn parse(yaml: &str) -> Result<Self, EstateError> {
-        let options = serde_saphyr::options! { with_snippet: false };
-        let estate: Self = serde_saphyr::from_str_with_options(yaml, options).map_err(|error| syntax(&error))?;
+    pub fn parse(text: &str) -> Result<Self, EstateError> {
+        let estate: Self = yaml::read(text)?;
         check::check(&estate)?;
         Ok(estate)
     }
@@ -72,14 +76,6 @@ impl Estate {
             .iter()
             .flat_map(|subscription| subscription.vaults.iter().map(move |vault| (subscription, vault)))
     }
-}
-
-fn syntax(error: &serde_saphyr::Error) -> EstateError {
-    let (line, column) = error.location().map_or((0, 0), |at| (at.line(), at.column()));
-    let text = error.to_string();
-    // The library repeats the place in its text.
-    let message = text.strip_prefix("error: ").unwrap_or(&text).lines().next().unwrap_or_default().to_owned();
-    EstateError::Syntax { line, column, message }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -215,7 +211,7 @@ pub(crate) struct Items {
 
 /// A moment: seconds since 1970, or RFC 3339 text.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a time is seconds since 1970 or like 2030-01-31T00:00:00Z")]
 pub(crate) enum Moment {
     Seconds(i64),
     Text(String),
@@ -239,7 +235,7 @@ impl Moment {
 #[serde(deny_unknown_fields)]
 pub(crate) struct SecretSpec {
     pub name: String,
-    pub count: Option<u32>,
+    pub count: Option<Count>,
     /// None: made up, different for each.
     pub value: Option<String>,
     pub content_type: Option<String>,
@@ -274,7 +270,7 @@ pub(crate) enum Format {
 #[serde(deny_unknown_fields)]
 pub(crate) struct CertificateSpec {
     pub name: String,
-    pub count: Option<u32>,
+    pub count: Option<Count>,
     /// None: `CN=<name>`.
     pub subject: Option<String>,
     #[serde(default)]
@@ -309,7 +305,7 @@ pub(crate) struct CertificateSpec {
 #[serde(deny_unknown_fields)]
 pub(crate) struct KeySpec {
     pub name: String,
-    pub count: Option<u32>,
+    pub count: Option<Count>,
     #[serde(rename = "type")]
     pub kind: String,
     pub size: Option<u32>,
@@ -377,8 +373,47 @@ mod tests {
     fn an_unknown_key_is_refused_with_its_line() {
         let yaml = "tenant: 5f0c1d4e-0000-4000-8000-000000000001\nidentities: []\nsubscriptions: []\ncolour: red\n";
         let error = Estate::parse(yaml).unwrap_err();
-        assert!(matches!(error, EstateError::Syntax { line: 4, .. }), "{error}");
+        assert!(matches!(error, EstateError::Syntax(Misread { line: 4, .. })), "{error}");
         assert!(error.to_string().contains("colour"), "{error}");
+    }
+
+    #[test]
+    fn what_is_not_an_estate_is_told_in_one_line_with_its_place() {
+        let tenant = "tenant: 5f0c1d4e-0000-4000-8000-000000000001\n";
+        let vault = |lines: &str| {
+            format!(
+                "{tenant}subscriptions:\n- id: a\n  name: a\n  vaults:\n  - name: a-kv\n    resource_group: a\n    region: \
+                 westeurope\n{lines}"
+            )
+        };
+        for (yaml, line, said) in [
+            (String::new(), 1, "empty"),
+            ("just text".to_owned(), 1, "keys and values"),
+            (format!("{tenant}{tenant}"), 2, "`tenant` is there twice"),
+            (format!("{tenant}---\n{tenant}"), 3, "one document"),
+            (format!("{tenant}subscriptions: 7\n"), 2, "a list"),
+            (format!("{tenant}subscriptions: [\n"), 2, "unclosed bracket"),
+            (format!("{tenant}\"col\\nour\": red\n"), 2, "col"),
+            (format!("{tenant}identities: *nobody\n"), 2, "anchor"),
+            (format!("{tenant}identities: &a [*a]\n"), 2, "anchor"),
+            ("identities: []\n".to_owned(), 1, "`tenant` is missing"),
+            ("tenant: ~\n".to_owned(), 1, "a text"),
+            (format!("{tenant}identities: {}{}\n", "[".repeat(99), "]".repeat(99)), 2, "keys and values"),
+            (vault("    tags: { a: x, a: y }\n"), 9, "`a` is there twice"),
+            (vault("    tags: &t { a: x }\n    roles: *t\n"), 10, "a list"),
+            (vault("    sku: gold\n"), 9, "`gold` is not one of standard, premium"),
+            (vault("    sku: [gold]\n"), 9, "a word"),
+            (vault("    soft_delete_retention_days: many\n"), 9, "a whole number"),
+            (vault("    purge_protection: maybe\n"), 9, "true or false"),
+            (vault("    items: { secrets: [{ name: a, expires: [] }] }\n"), 9, "2030-01-31T00:00:00Z"),
+        ] {
+            let told = Estate::parse(&yaml).unwrap_err().to_string();
+            assert!(told.starts_with(&format!("line {line}, column ")) && told.contains(said), "{yaml}: {told}");
+            assert!(!told.contains(char::is_control), "{yaml}: {told}");
+            for foreign in ["Options", "Policy", "budget", "untagged", "u32", "variant", "Moment", "from_str"] {
+                assert!(!told.contains(foreign), "{yaml}: {told}");
+            }
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{CertificateSpec, Estate, EstateError, KeySpec, Moment, SecretSpec, Sku, VaultSpec};
+use super::{CertificateSpec, Count, Estate, EstateError, KeySpec, Moment, SecretSpec, Sku, VaultSpec};
 use crate::{
     actions,
     auth::assertion::ClientCertificate,
@@ -18,8 +18,6 @@ use crate::{
 
 /// Azure's bounds on the days a deleted item is kept.
 const RETENTION_DAYS: std::ops::RangeInclusive<u32> = 7..=90;
-/// Most items one entry may stand for; more does not fit one vault's listing in reasonable time.
-const MAX_COUNT: u32 = 1_000_000;
 /// Most versions one entry may ask for; backups fail beyond 500, and tests want to go there.
 const MAX_VERSIONS: u32 = 1_000;
 /// Longest chain; certificates in the wild have one or two intermediates.
@@ -156,7 +154,7 @@ fn check_items(place: &str, vault: &VaultSpec) -> Result<(), EstateError> {
     for key in &items.keys {
         check_key(&format!("{place}, key {}", key.name), key, vault.sku)?;
     }
-    let names = |kind: &str, entries: Vec<(&str, Option<u32>)>| {
+    let names = |kind: &str, entries: Vec<(&str, Option<Count>)>| {
         let expanded: Vec<String> = entries.into_iter().flat_map(|(name, count)| expand(name, count)).collect();
         unique(&format!("{place}, {kind}"), expanded.iter().map(String::as_str))
     };
@@ -210,18 +208,16 @@ fn check_kind(place: &str, kty: &str, size: Option<u32>, curve: Option<&str>, sk
     Ok(())
 }
 
-fn check_common(place: &str, name: &str, count: Option<u32>, versions: u32) -> Result<(), EstateError> {
+fn check_common(place: &str, name: &str, count: Option<Count>, versions: u32) -> Result<(), EstateError> {
     if count.is_some() != name.contains("{n}") {
         return Err(invalid(place, "`count` and `{n}` in the name go together"));
-    }
-    if count.is_some_and(|count| count > MAX_COUNT) {
-        return Err(invalid(place, format!("count is at most {MAX_COUNT}")));
     }
     if !(1..=MAX_VERSIONS).contains(&versions) {
         return Err(invalid(place, format!("versions is 1 to {MAX_VERSIONS}")));
     }
     // The last name is the longest.
-    validate::name(&name.replace("{n}", &count.unwrap_or(1).to_string())).map_err(|error| invalid(place, error.message))
+    validate::name(&name.replace("{n}", &count.map_or(1, Count::get).to_string()))
+        .map_err(|error| invalid(place, error.message))
 }
 
 fn check_moments(place: &str, moments: [&Option<Moment>; 2]) -> Result<(), EstateError> {
@@ -232,10 +228,10 @@ fn check_moments(place: &str, moments: [&Option<Moment>; 2]) -> Result<(), Estat
 }
 
 /// The names an entry stands for.
-pub(crate) fn expand(name: &str, count: Option<u32>) -> Vec<String> {
+pub(crate) fn expand(name: &str, count: Option<Count>) -> Vec<String> {
     match count {
         None => vec![name.to_owned()],
-        Some(count) => (1..=count).map(|n| name.replace("{n}", &n.to_string())).collect(),
+        Some(count) => (1..=count.get()).map(|n| name.replace("{n}", &n.to_string())).collect(),
     }
 }
 
@@ -294,6 +290,35 @@ mod tests {
     }
 
     #[test]
+    fn an_entry_stands_for_one_item_at_least_and_a_million_at_most() {
+        let entry = |kind: &str, count: &str| {
+            with_vault(&format!(
+                "        items:\n          {kind}: [{{ name: \"a-{{n}}\", type: EC, count: {count} }}]\n"
+            ))
+        };
+        let secret = |count: &str| {
+            with_vault(&format!(
+                "        items:\n          secrets:\n            - name: \"a-{{n}}\"\n              count: {count}\n"
+            ))
+        };
+        for count in ["1", "1000000"] {
+            assert!(secret(count).is_ok(), "{count}");
+        }
+        for (refused, line, count) in [
+            (secret("0"), 13, "0"),
+            (secret("-3"), 13, "-3"),
+            (secret("1000001"), 13, "1000001"),
+            (secret("99999999999999"), 13, "99999999999999"),
+            (entry("keys", "0"), 11, "0"),
+            (entry("certificates", "0"), 11, "0"),
+        ] {
+            let error = refused.unwrap_err().to_string();
+            assert!(error.starts_with(&format!("line {line}, column ")), "{error}");
+            assert!(error.contains(&format!("count is 1 to 1000000, not {count}: ")), "{error}");
+        }
+    }
+
+    #[test]
     fn a_custom_role_grants_only_actions_that_exist() {
         let role = |action: &str| {
             with_vault(&format!(
@@ -320,7 +345,7 @@ mod tests {
 
     #[test]
     fn an_entry_with_a_count_stands_for_so_many_items() {
-        assert_eq!(expand("bulk-{n}", Some(3)), ["bulk-1", "bulk-2", "bulk-3"]);
+        assert_eq!(expand("bulk-{n}", Some(serde_json::from_str("3").unwrap())), ["bulk-1", "bulk-2", "bulk-3"]);
         assert!(with_vault("        items: { secrets: [{ name: \"bulk-{n}\", count: 200 }] }\n").is_ok());
     }
 }

@@ -7,6 +7,7 @@ use std::{
 };
 
 use clap::Subcommand;
+use emulator::yaml;
 use proto_msgs::{
     ConfigSpec,
     api::{Accepted, ConfigSummary, ConfigView},
@@ -90,17 +91,9 @@ fn read(file: &Path) -> Result<ConfigSpec, Failure> {
         let detail = format!("{} has more than {FILE_MAX} bytes", file.display());
         return Err(Failure::input(detail, "choose the items by a tag or a glob in place of their names"));
     }
-    parse(&text).map_err(|message| {
+    yaml::read(&text).map_err(|misread| {
         let fix = "README.md shows a whole config with every key";
-        Failure::input(format!("{}: {message}", file.display()), fix)
-    })
-}
-
-fn parse(text: &str) -> Result<ConfigSpec, String> {
-    let options = serde_saphyr::options! { with_snippet: false };
-    serde_saphyr::from_str_with_options(text, options).map_err(|error| {
-        let text = error.to_string();
-        text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned()
+        Failure::input(format!("{}: {misread}", file.display()), fix)
     })
 }
 
@@ -150,6 +143,10 @@ mod tests {
 
     const README: &str = include_str!("../../../../README.md");
 
+    fn parse(text: &str) -> Result<ConfigSpec, String> {
+        yaml::read(text).map_err(|misread| misread.to_string())
+    }
+
     fn whole() -> &'static str {
         let start = README.find("A config with every key").expect("README.md has a whole config");
         README[start..].split("```").nth(1).and_then(|block| block.strip_prefix("yaml\n")).expect("as a YAML block")
@@ -166,5 +163,35 @@ mod tests {
         assert!(error.contains("exclud") && error.contains("line 7"), "{error}");
         let error = parse(&whole().replace("source: { vault:", "source: { vualt:")).unwrap_err();
         assert!(error.contains("vualt"), "{error}");
+    }
+
+    #[test]
+    fn what_is_not_a_config_is_told_in_one_line_with_its_place() {
+        let whole = "name: a\nsource: { vault: b }\ntarget: { vault: c }\nitem_types: [secrets]\nrule: { kind: all }\n";
+        let first = "name: a\nsource: { vault: from-kv }\ntarget: { vault: into-kv }\n";
+        for (yaml, line, said) in [
+            (String::new(), 1, "empty"),
+            ("just text".to_owned(), 1, "keys and values"),
+            (format!("{first}name: b\n"), 4, "`name` is there twice"),
+            (format!("{whole}---\n{whole}"), 7, "one document"),
+            (format!("{first}item_types: secrets\n"), 4, "a list"),
+            (format!("{first}item_types: [passwords]\n"), 4, "`passwords` is not one of"),
+            (format!("{first}item_types: [\n"), 4, "unclosed bracket"),
+            (format!("{first}\"col\\nour\": red\n"), 4, "col"),
+            (format!("{first}item_types: *nobody\n"), 4, "anchor"),
+            (first.to_owned(), 3, "`item_types` is missing"),
+            (format!("{first}item_types: [secrets]\nrule: {{ kind: some }}\n"), 5, "`some` is not one of"),
+            (whole.replace("all", "all, colour: red"), 5, "`colour` is not one of the keys kind, tag, glob, names"),
+            ("name: a\nsource: { vualt: b }\n".to_owned(), 2, "`vualt` is not one of"),
+            ("name: a\nsource: {}\n".to_owned(), 2, "vault"),
+            ("name: ~\n".to_owned(), 1, "a text"),
+        ] {
+            let told = parse(&yaml).unwrap_err();
+            assert!(told.starts_with(&format!("line {line}, column ")) && told.contains(said), "{yaml}: {told}");
+            assert!(!told.contains(char::is_control), "{yaml}: {told}");
+            for foreign in ["Options", "Policy", "budget", "untagged", "variant", "from_str"] {
+                assert!(!told.contains(foreign), "{yaml}: {told}");
+            }
+        }
     }
 }

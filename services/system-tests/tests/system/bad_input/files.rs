@@ -36,6 +36,7 @@ fn bad_files() -> Vec<(&'static [&'static str], String, u8, &'static str)> {
         (CREATE, format!("{CONFIG}colour: red\n"), 64, "line 6"),
         (CREATE, CONFIG.replace("source: { vault: from-kv }", "source: ["), 64, "line"),
         (CREATE, CONFIG.replace("rule: { kind: all }\n", ""), 64, "rule"),
+        (CREATE, format!("{CONFIG}name: b\n"), 64, "line 6, column 1: the key `name` is there twice;"),
         (CREATE, CONFIG.replace("{ vault: from-kv }", "{ vualt: from-kv }"), 64, "vualt"),
         (CREATE, CONFIG.replace("from-kv", "nowhere-kv"), 78, "nowhere-kv"),
         (CREATE, CONFIG.replace("name: a", "name: pair"), 73, "pair"),
@@ -60,6 +61,12 @@ fn bad_files() -> Vec<(&'static [&'static str], String, u8, &'static str)> {
         (UP, estate(&format!("{identity}{}", vaults(&["one-kv"]))), 64, "two vaults"),
         (UP, estate(&two), 64, "identity"),
         (EMULATOR, estate(&format!("{identity}{two}colour: red\n")), 64, "line 4"),
+        (
+            EMULATOR,
+            estate(&format!("{identity}{identity}")),
+            64,
+            "line 3, column 1: the key `identities` is there twice;",
+        ),
         (EMULATOR, estate(&format!("{identity}{}", vaults(&["one-kv", "one-kv"]))), 64, "one-kv"),
         (STATE, text("{ \"not\": \"a state\" }"), 64, "remove"),
     ]
