@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use anyhow::{Result, ensure};
 use proto_msgs::{ConfigId, Run, Status, api::RecordView, run::RunEnd};
 use serde_json::{Value, json};
-use system_tests::{Cluster, EstateBuilder};
+use system_tests::{Cluster, EstateBuilder, until};
 
 pub const SOURCE: &str = "from-kv";
 pub const TARGET: &str = "into-kv";
@@ -61,6 +61,16 @@ pub fn all_active(records: &BTreeMap<String, RecordView>, count: usize) -> Resul
     let is_active = records.len() == count && records.values().all(|view| view.record.status == Status::Active);
     ensure!(is_active, "not {count} active records: {:?}", statuses(records));
     Ok(())
+}
+
+/// Waits until so many records are settled and active. A record that somebody doubts is attempted once more, and nobody
+/// outside is told when that begins.
+pub async fn become_active(cluster: &Cluster, id: &ConfigId, count: usize) -> Result<()> {
+    let rest = until("all records to be active again", LIMIT, || async {
+        cluster.api().settled(id, LIMIT).await?;
+        Ok(all_active(&records(cluster, id).await?, count).ok())
+    });
+    with_logs(cluster, rest.await)
 }
 
 /// Runs a config again, and waits until that run is over and completed.

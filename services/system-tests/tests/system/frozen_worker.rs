@@ -10,7 +10,7 @@ use proto_msgs::{ItemType, MemberId, Status};
 use serde_json::{Value, json};
 use system_tests::{Cluster, ClusterBuilder, EstateBuilder, Process, until};
 
-use crate::fixtures::{LIMIT, SOURCE, TARGET, all_active, create, pair, records, with_logs};
+use crate::fixtures::{LIMIT, SOURCE, TARGET, all_active, become_active, create, pair, records, with_logs};
 
 /// Longer than a call may take, and than anybody waits for its record.
 const HELD: Duration = Duration::from_secs(60);
@@ -63,10 +63,9 @@ async fn a_worker_that_wakes_up_does_not_write_what_others_have_written() -> Res
     for name in &names {
         with_logs(&cluster, refused(frozen, name).await)?;
     }
-    with_logs(&cluster, cluster.api().settled(&config, LIMIT).await)?;
+    become_active(&cluster, &config, names.len()).await?;
 
     ensure!(writes(&cluster).await? == count, "{} late writes", writes(&cluster).await? - count);
-    all_active(&records(&cluster, &config).await?, names.len())?;
     let versions = cluster.reader(&[SOURCE, TARGET]).await?.compare(SOURCE, TARGET, names).await?;
     ensure!(versions.values().all(|versions| *versions == 1), "{versions:?}");
     Ok(())
@@ -91,9 +90,8 @@ async fn a_write_whose_token_came_too_late_is_not_sent() -> Result<()> {
     with_logs(&cluster, cluster.api().settled(&config, LIMIT).await)?;
     cluster.workers[0].thaw()?;
     with_logs(&cluster, refused(&cluster.workers[..1], "bulk-1").await)?;
-    with_logs(&cluster, cluster.api().settled(&config, LIMIT).await)?;
+    become_active(&cluster, &config, 1).await?;
 
-    all_active(&records(&cluster, &config).await?, 1)?;
     ensure!(writes(&cluster).await? == 1, "the late write was sent");
     Ok(())
 }
@@ -131,8 +129,7 @@ async fn a_write_that_takes_effect_after_others_went_on_is_found_and_healed() ->
     frozen.thaw()?;
     with_logs(&cluster, refused(std::slice::from_ref(frozen), "bulk-1").await)?;
     with_logs(&cluster, value(true).await.context("the newer value again"))?;
-    with_logs(&cluster, cluster.api().settled(&config, LIMIT).await)?;
-    all_active(&records(&cluster, &config).await?, 1)
+    become_active(&cluster, &config, 1).await
 }
 
 fn hold((step, operation, vault, when): (&str, &str, &str, &str)) -> Value {
