@@ -1,8 +1,8 @@
 //! The gate in front of every write.
 //!
 //! Azure has no compare-and-set, so time keeps two writers apart: a write may begin only while its attempt is young, its
-//! owner is not stopped and NATS can be reached. The gate is asked by the client's per-try policy, directly before the
-//! request leaves. What opens or closes it is the caller's business.
+//! owner is not stopped and NATS can be reached. The gate is asked once the token is there, and again where the body goes
+//! onto the wire. What opens or closes it is the caller's business.
 
 use std::{fmt, sync::Arc};
 

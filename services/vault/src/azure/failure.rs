@@ -9,7 +9,7 @@ use azure_core::{
 };
 use serde::Deserialize;
 
-use super::{call::Call, tokens::NoToken, transport::GateClosed};
+use super::{call::Call, gated::GateClosed, tokens::NoToken};
 use crate::{Operation, VaultError, VaultErrorKind};
 
 /// Longest message that is kept of an answer: enough to read, too little for a page of HTML.

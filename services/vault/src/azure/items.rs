@@ -45,6 +45,7 @@ struct SetSecret<'a> {
     #[serde(rename = "contentType", skip_serializing_if = "Option::is_none")]
     content_type: Option<&'a str>,
     attributes: SecretAttributes,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     tags: &'a BTreeMap<String, String>,
 }
 
@@ -55,6 +56,7 @@ struct ImportCertificate<'a> {
     attributes: CertificateAttributes,
     #[serde(rename = "preserveCertOrder")]
     preserve_order: bool,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     tags: &'a BTreeMap<String, String>,
 }
 

@@ -15,6 +15,7 @@ mod certificate;
 mod client;
 mod deletes;
 mod failure;
+mod gated;
 mod identity;
 mod items;
 mod list;

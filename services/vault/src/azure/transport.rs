@@ -1,4 +1,4 @@
-//! The HTTP client under every Azure client, and the policy that asks the gate.
+//! The HTTP client under every Azure client, and the policies around it.
 
 use std::{fs, net::SocketAddr, sync::Arc};
 
@@ -14,7 +14,10 @@ use azure_core::{
 use domain::timing::CALL_MAY_TAKE;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
-use super::settings::{AzureSettings, SettingsError};
+use super::{
+    gated::{self, GateClosed, GatedClient},
+    settings::{AzureSettings, SettingsError},
+};
 use crate::WriteGate;
 
 /// Idle connections kept per vault: as many as a worker has attempts in flight.
@@ -52,8 +55,8 @@ impl Connection {
         let plain = builder.build().map_err(SettingsError::Client)?;
         let local = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
         let local = local.build().map_err(SettingsError::Client)?;
-        let transport = |client| Transport::new(Arc::new(client));
-        Ok(Self { transport: transport(plain.clone()), plain, local: transport(local) })
+        let transport = Transport::new(Arc::new(GatedClient(plain.clone())));
+        Ok(Self { transport, plain, local: Transport::new(Arc::new(local)) })
     }
 
     pub(super) fn options(&self) -> ClientOptions {
@@ -95,14 +98,9 @@ impl Policy for OutagePolicy {
     }
 }
 
-/// Asks the gate in the call's context directly before the request leaves: it stands behind the policy that gets tokens.
+/// Asks the gate in the call's context once the token is there, and hands it on to the client.
 #[derive(Debug)]
 struct GatePolicy;
-
-/// The gate was closed.
-#[derive(Debug, thiserror::Error)]
-#[error("the time in which this attempt may write is over")]
-pub(super) struct GateClosed;
 
 /// In a call's context: set once its request has been handed to the network with a token.
 #[derive(Debug, Default)]
@@ -117,8 +115,8 @@ impl Sent {
 #[async_trait]
 impl Policy for GatePolicy {
     async fn send(&self, ctx: &Context, request: &mut Request, next: &[Arc<dyn Policy>]) -> PolicyResult {
-        let writes = request.method() != Method::Get;
-        if writes && ctx.value::<WriteGate>().is_some_and(|gate| !gate.is_open()) {
+        let gate = ctx.value::<WriteGate>().filter(|_| request.method() != Method::Get);
+        if gate.is_some_and(|gate| !gate.is_open()) {
             return Err(azure_core::Error::new(ErrorKind::Other, GateClosed));
         }
         // The first request of a client is a probe without token and body, which nobody obeys.
@@ -126,7 +124,11 @@ impl Policy for GatePolicy {
         if let Some(sent) = ctx.value::<Arc<Sent>>().filter(|_| is_authorised) {
             sent.0.store(true, std::sync::atomic::Ordering::Release);
         }
-        next[0].send(ctx, request, &next[1..]).await
+        let sending = next[0].send(ctx, request, &next[1..]);
+        match gate {
+            Some(gate) => gated::behind(gate.clone(), sending).await,
+            None => sending.await,
+        }
     }
 }
 
