@@ -201,7 +201,11 @@ const FIX_ESTATE: &str = "correct the estate; services/emulator/src/demo.yaml is
 /// An estate from a file, or the demo's.
 pub fn estate(file: Option<&Path>) -> Result<Estate, Failure> {
     let Some(file) = file else { return Ok(Estate::demo()) };
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| Failure::path(file, "read", &error, "check that it exists and is a text you may read"))?;
+    let text = estate_text(file)?;
     Estate::parse(&text).map_err(|error| Failure::input(format!("{}: {error}", file.display()), FIX_ESTATE))
+}
+
+pub fn estate_text(file: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(file)
+        .map_err(|error| Failure::path(file, "read", &error, "check that it exists and is a text you may read"))
 }

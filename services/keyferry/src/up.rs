@@ -87,8 +87,16 @@ impl Up {
 }
 
 pub async fn run(args: Up, correlation: CorrelationId) -> Result<u8, Failure> {
+    let text = args.estate.as_deref().map(roles::estate_text).transpose()?;
     let demo = Demo::of(args.estate.is_none(), &roles::estate(args.estate.as_deref())?)?;
     let place = Place::take(&args)?;
+    if !place.was_begun_with(&text.unwrap_or_default())? {
+        tell(format_args!(
+            "the estate is another than {} was begun with: vaults and roles follow it, items that it lists for vaults from \
+             before do not; another --dir begins anew",
+            short(place.dir())
+        ));
+    }
     let mut children = Children::new(&place, demo.secret.clone())?;
     let mut seen = Seen::default();
     let result = tokio::select! {

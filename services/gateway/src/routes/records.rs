@@ -33,7 +33,7 @@ struct Query {
 
 fn word<T: std::str::FromStr<Err: std::fmt::Display>>(text: Option<&String>, what: &str) -> Result<Option<T>, Failure> {
     text.map(|text| {
-        text.parse().map_err(|error| Failure::invalid(format!("{what}: {error}"), "`--help` lists the words"))
+        text.parse().map_err(|error| Failure::invalid(format!("{what}: {error}"), "/openapi.json lists the words"))
     })
     .transpose()
 }

@@ -11,6 +11,7 @@ use emulator::yaml;
 use proto_msgs::{
     ConfigSpec,
     api::{Accepted, ConfigSummary, ConfigView},
+    run::RunEnd,
 };
 
 use crate::{
@@ -106,10 +107,28 @@ fn list(views: &[ConfigView]) -> String {
             view.config.id.to_string(),
             format!("{} -> {}", view.config.source.name, view.config.target.name),
             or_dash(summary.map(ConfigSummary::records)),
+            or_dash(summary.map(|summary| if problems(summary).is_empty() { "ok" } else { "in trouble" })),
             summary.map_or_else(|| "no coordinator answers".to_owned(), statuses),
         ]
     });
-    output::table(&["NAME", "ID", "VAULTS", "RECORDS", "STATUSES"], rows)
+    output::table(&["NAME", "ID", "VAULTS", "RECORDS", "HEALTH", "STATUSES"], rows)
+}
+
+/// What keeps a config from doing its work, each in one line; empty: nothing does.
+fn problems(summary: &ConfigSummary) -> Vec<String> {
+    let unmet = summary.conditions.iter().filter(|condition| !condition.ok).filter_map(|condition| {
+        let message = condition.message.as_deref()?;
+        Some(format!("{} (since {})", message.replace(['\r', '\n'], " "), condition.since))
+    });
+    let end = summary.run.as_ref().and_then(|run| run.end.as_ref());
+    let failed = end.and_then(|end| match end {
+        RunEnd::Failed { code, message } => {
+            let message = message.replace(['\r', '\n'], " ");
+            Some(format!("the last run failed: {code}: {message}; `keyferry explain {code}` says what to do"))
+        }
+        RunEnd::Completed | RunEnd::CompletedWithFailures | RunEnd::Interrupted | RunEnd::Cancelled => None,
+    });
+    unmet.chain(failed).collect()
 }
 
 /// Counts by status in one line.
@@ -122,7 +141,7 @@ fn describe(view: &ConfigView) -> String {
     let (config, spec) = (&view.config, &view.config.spec);
     let types: Vec<_> = spec.item_types.iter().map(ToString::to_string).collect();
     let summary = view.summary.as_ref();
-    output::list(&[
+    let mut rows = vec![
         ("name", spec.name.clone()),
         ("id", config.id.to_string()),
         ("revision", view.revision.to_string()),
@@ -134,7 +153,9 @@ fn describe(view: &ConfigView) -> String {
         ("statuses", summary.map_or_else(|| "no coordinator answers yet".to_owned(), statuses)),
         ("next run", or_dash(summary.and_then(|summary| summary.next_run))),
         ("last verified", or_dash(summary.and_then(|summary| summary.last_verified_at))),
-    ])
+    ];
+    rows.extend(summary.map(problems).unwrap_or_default().into_iter().map(|problem| ("problem", problem)));
+    output::list(&rows)
 }
 
 #[cfg(test)]

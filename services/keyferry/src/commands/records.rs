@@ -1,6 +1,6 @@
 //! Records.
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, builder::PossibleValuesParser};
 use proto_msgs::{
     Status,
     api::{Accepted, RecordView},
@@ -22,10 +22,10 @@ pub enum Records {
         #[command(flatten)]
         config: ConfigArg,
         /// Only records in this status.
-        #[arg(long)]
+        #[arg(long, value_parser = PossibleValuesParser::new(Status::ALL.iter().map(|status| status.as_str())))]
         status: Option<String>,
-        /// Only secrets, certificates or keys.
-        #[arg(long = "type")]
+        /// Only items of this type.
+        #[arg(long = "type", value_parser = ["secrets", "certificates", "keys"])]
         kind: Option<String>,
         /// Only names that match this glob.
         #[arg(long)]

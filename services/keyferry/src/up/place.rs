@@ -10,6 +10,7 @@ use std::{
 };
 
 use proto_msgs::RequestCode;
+use sha2::{Digest, Sha256};
 
 use super::Up;
 use crate::failure::Failure;
@@ -71,6 +72,17 @@ impl Place {
         written
             .map_err(|error| Failure::path(&file, "written", &error, "make it writable, or choose another --dir"))?;
         Ok(file)
+    }
+
+    /// Whether the estate is the one that the folder was begun with. The emulated vaults keep their items from then on:
+    /// what the file lists otherwise by now is not followed.
+    pub fn was_begun_with(&self, estate: &str) -> Result<bool, Failure> {
+        let (file, hash) = (self.file("estate.sha256"), hex::encode(Sha256::digest(estate.as_bytes())));
+        match fs::read_to_string(&file) {
+            Ok(first) => Ok(first == hash),
+            Err(error) if error.kind() == ErrorKind::NotFound => self.write("estate.sha256", &hash).map(|_| true),
+            Err(error) => Err(Failure::path(&file, "read", &error, "make it readable, or choose another --dir")),
+        }
     }
 
     pub fn log(&self, process: &str) -> PathBuf {

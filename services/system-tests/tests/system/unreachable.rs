@@ -34,5 +34,13 @@ async fn a_listing_that_reaches_no_vault_is_told_while_it_still_tries_and_ends_a
     let ended = with_logs(&cluster, cluster.api().run_ended(&config, run, LIMIT).await)?;
     let is_failed = matches!(ended.end, Some(RunEnd::Failed { code: ErrorCode::TransientNetwork, .. }));
     ensure!(is_failed && !ended.counts.complete, "{ended:?}");
+    for (args, words) in [
+        (["config", "get", "pair"].as_slice(), ["the last run failed: transient_network", "keyferry explain"]),
+        (["config", "list"].as_slice(), ["HEALTH", "in trouble"]),
+    ] {
+        let output = cluster.command(args).output()?;
+        let said = String::from_utf8(output.stdout)?;
+        ensure!(words.iter().all(|word| said.contains(word)), "{args:?}: {said}");
+    }
     all_active(&records(&cluster, &config).await?, 3)
 }

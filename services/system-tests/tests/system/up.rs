@@ -149,6 +149,18 @@ async fn stopped_before_all_is_settled_it_says_so_last_and_by_its_exit_code() ->
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_estate_that_changed_since_the_start_is_not_passed_over_in_silence() -> Result<()> {
+    const WORD: &str = "another --dir begins anew";
+    let up = Up::of(&pair(2).yaml())?;
+    let (code, _, told) = up.until_synced()?;
+    ensure!(code == Some(0) && !told.contains(WORD), "{code:?}: {told}");
+    fs::write(up.folder.path().join("estate.yaml"), pair(4).yaml())?;
+    let (code, answer, told) = up.until_synced()?;
+    ensure!(code == Some(0) && answer["records"] == json!({ "active": 2 }) && told.contains(WORD), "{answer}\n{told}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn on_another_emulator_port_it_lists_anew_and_rewrites_nothing() -> Result<()> {
     let up = Up::of(&pair(30).yaml())?;
     let (code, first, told) = up.until_synced()?;
