@@ -83,6 +83,11 @@ pub fn table(headings: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> 
     text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
 }
 
+/// A text of Azure's or of a page, where there is one line for it.
+pub fn one_line(text: &str) -> String {
+    text.replace(['\r', '\n'], " ")
+}
+
 /// Names and what they are, one a line.
 pub fn list(rows: &[(&str, String)]) -> String {
     let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or_default();

@@ -163,7 +163,7 @@ pub async fn emulator(args: Emulator) -> Result<(), Failure> {
     let settings = emulator::Settings {
         listen: args.listen,
         admin_listen: args.admin_listen,
-        estate: estate(args.estate.as_deref())?,
+        estate: estate(args.estate.as_deref())?.0,
         state_file: args.state,
         ca_out: args.ca_out,
         latency: args.latency.0,
@@ -198,14 +198,12 @@ fn refused(error: EmulatorError) -> Failure {
 
 const FIX_ESTATE: &str = "correct the estate; services/emulator/src/demo.yaml is a whole one";
 
-/// An estate from a file, or the demo's.
-pub fn estate(file: Option<&Path>) -> Result<Estate, Failure> {
-    let Some(file) = file else { return Ok(Estate::demo()) };
-    let text = estate_text(file)?;
-    Estate::parse(&text).map_err(|error| Failure::input(format!("{}: {error}", file.display()), FIX_ESTATE))
-}
-
-pub fn estate_text(file: &Path) -> Result<String, Failure> {
-    std::fs::read_to_string(file)
-        .map_err(|error| Failure::path(file, "read", &error, "check that it exists and is a text you may read"))
+/// An estate from a file, with the file's text; or the demo's, which has none.
+pub fn estate(file: Option<&Path>) -> Result<(Estate, String), Failure> {
+    let Some(file) = file else { return Ok((Estate::demo(), String::new())) };
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| Failure::path(file, "read", &error, "check that it exists and is a text you may read"))?;
+    let estate = Estate::parse(&text);
+    let estate = estate.map_err(|error| Failure::input(format!("{}: {error}", file.display()), FIX_ESTATE))?;
+    Ok((estate, text))
 }

@@ -6,6 +6,8 @@
 
 mod children;
 mod demo;
+#[cfg(test)]
+mod fixtures;
 mod moved;
 mod place;
 mod progress;
@@ -87,10 +89,10 @@ impl Up {
 }
 
 pub async fn run(args: Up, correlation: CorrelationId) -> Result<u8, Failure> {
-    let text = args.estate.as_deref().map(roles::estate_text).transpose()?;
-    let demo = Demo::of(args.estate.is_none(), &roles::estate(args.estate.as_deref())?)?;
+    let (estate, text) = roles::estate(args.estate.as_deref())?;
+    let demo = Demo::of(args.estate.is_none(), &estate)?;
     let place = Place::take(&args)?;
-    if !place.was_begun_with(&text.unwrap_or_default())? {
+    if !place.was_begun_with(&text)? {
         tell(format_args!(
             "the estate is another than {} was begun with: vaults and roles follow it, items that it lists for vaults from \
              before do not; another --dir begins anew",

@@ -18,7 +18,6 @@ use proto_msgs::{
 use super::{
     ConfigActor, conditions,
     inventory::{self, Inventories, PageFailed},
-    run::ActiveRun,
 };
 use crate::CoordinatorParts;
 
@@ -123,9 +122,8 @@ impl Handler<PageFailed> for ConfigActor {
 
     /// What is in the way is said while the listing still goes on; how it ended is said when it has.
     fn handle(&mut self, PageFailed { correlation, side, failure }: PageFailed, _: &mut Self::Context) {
-        let is_listing =
-            |run: &&ActiveRun| run.state.correlation_id == correlation && run.state.phase == Phase::Listing;
-        if self.run.as_ref().filter(is_listing).is_some() {
+        let state = self.run.as_ref().map(|run| &run.state);
+        if state.is_some_and(|run| run.correlation_id == correlation && run.phase == Phase::Listing) {
             let problem = format!("{}: {}; it is tried again", failure.code, failure.detail.message);
             self.set_condition(conditions::of(side), Some(problem));
         }

@@ -10,7 +10,7 @@ use clap::Subcommand;
 use emulator::yaml;
 use proto_msgs::{
     ConfigSpec,
-    api::{Accepted, ConfigSummary, ConfigView},
+    api::{Accepted, Condition, ConfigSummary, ConfigView},
     run::RunEnd,
 };
 
@@ -116,19 +116,22 @@ fn list(views: &[ConfigView]) -> String {
 
 /// What keeps a config from doing its work, each in one line; empty: nothing does.
 fn problems(summary: &ConfigSummary) -> Vec<String> {
-    let unmet = summary.conditions.iter().filter(|condition| !condition.ok).filter_map(|condition| {
-        let message = condition.message.as_deref()?;
-        Some(format!("{} (since {})", message.replace(['\r', '\n'], " "), condition.since))
-    });
+    let unmet = unmet(summary).map(|(condition, message)| format!("{message} (since {})", condition.since));
     let end = summary.run.as_ref().and_then(|run| run.end.as_ref());
     let failed = end.and_then(|end| match end {
-        RunEnd::Failed { code, message } => {
-            let message = message.replace(['\r', '\n'], " ");
-            Some(format!("the last run failed: {code}: {message}; `keyferry explain {code}` says what to do"))
-        }
+        RunEnd::Failed { code, message } => Some(format!(
+            "the last run failed: {code}: {}; `keyferry explain {code}` says what to do",
+            output::one_line(message)
+        )),
         RunEnd::Completed | RunEnd::CompletedWithFailures | RunEnd::Interrupted | RunEnd::Cancelled => None,
     });
     unmet.chain(failed).collect()
+}
+
+/// Conditions that are not as they should be, each with why in one line.
+pub fn unmet(summary: &ConfigSummary) -> impl Iterator<Item = (&Condition, String)> {
+    let unmet = summary.conditions.iter().filter(|condition| !condition.ok);
+    unmet.filter_map(|condition| Some((condition, output::one_line(condition.message.as_deref()?))))
 }
 
 /// Counts by status in one line.

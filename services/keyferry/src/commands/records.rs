@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand, builder::PossibleValuesParser};
 use proto_msgs::{
-    Status,
+    ItemType, Status,
     api::{Accepted, RecordView},
     record::{AttemptReport, OutcomeKind},
 };
@@ -25,7 +25,7 @@ pub enum Records {
         #[arg(long, value_parser = PossibleValuesParser::new(Status::ALL.iter().map(|status| status.as_str())))]
         status: Option<String>,
         /// Only items of this type.
-        #[arg(long = "type", value_parser = ["secrets", "certificates", "keys"])]
+        #[arg(long = "type", value_parser = PossibleValuesParser::new(ItemType::ALL.map(ItemType::as_str)))]
         kind: Option<String>,
         /// Only names that match this glob.
         #[arg(long)]
@@ -110,10 +110,10 @@ fn describe(view: &RecordView) -> String {
         ("code", or_dash(record.code)),
     ];
     if let Some(detail) = &record.detail {
-        rows.push(("detail", detail.message.replace(['\r', '\n'], " ")));
+        rows.push(("detail", output::one_line(&detail.message)));
     }
     if let Some(fix) = &view.fix {
-        rows.push(("fix", fix.replace('\n', " ")));
+        rows.push(("fix", output::one_line(fix)));
     }
     rows.push(("since", view.at.to_string()));
     if let Some(moment) = record.next_attempt {

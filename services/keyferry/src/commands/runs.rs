@@ -63,7 +63,7 @@ fn describe(run: &Run) -> String {
         ("result", end(run)),
     ];
     if let Some(RunEnd::Failed { message, .. }) = &run.end {
-        rows.push(("detail", message.replace(['\r', '\n'], " ")));
+        rows.push(("detail", output::one_line(message)));
     }
     rows.extend([
         ("items", format!("{} at the source, {} at the target", counts.source_items, counts.target_items)),

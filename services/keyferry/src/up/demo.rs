@@ -14,6 +14,7 @@ use crate::{
     failure::Failure,
     up::{
         children::{Children, SECRET_VARIABLE},
+        moved::SUFFIX,
         place::Place,
         progress::Seen,
     },
@@ -68,7 +69,7 @@ impl Demo {
         let text = format!(
             "[nats]\nurl = \"nats://127.0.0.1:{}\"\n\n[gateway]\nlisten = \"127.0.0.1:{}\"\n\n[worker.azure]\nsource = \
              {identity}\ntarget = {identity}\nca_file = {:?}\nauthority_host = \"https://login.localhost:{port}\"\n\
-             management_endpoint = \"https://management.localhost:{port}\"\nvault_suffix = \"vault.localhost:{port}\"\n\
+             management_endpoint = \"https://management.localhost:{port}\"\nvault_suffix = \"{SUFFIX}:{port}\"\n\
              resolve_localhost = true\n",
             args.nats_port,
             args.port,

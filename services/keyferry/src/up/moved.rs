@@ -10,8 +10,8 @@ use runtime::Origin;
 
 use crate::failure::Failure;
 
-/// What the hosts of emulated vaults end with.
-const SUFFIX: &str = ".vault.localhost";
+/// What follows an emulated vault's name and a dot.
+pub const SUFFIX: &str = "vault.localhost";
 
 /// Lets every config find its emulated vaults on this port.
 pub async fn to_port(broker: &Broker, port: u16, correlation: CorrelationId) -> Result<(), Failure> {
@@ -50,7 +50,7 @@ pub async fn to_port(broker: &Broker, port: u16, correlation: CorrelationId) -> 
 /// An emulated vault's address on this port; none: it is there already, or no emulated vault's.
 fn on_port(address: &str, port: u16) -> Option<String> {
     let (host, now) = address.strip_prefix("https://")?.trim_end_matches('/').rsplit_once(':')?;
-    let is_emulated = host.to_ascii_lowercase().ends_with(SUFFIX);
+    let is_emulated = host.to_ascii_lowercase().strip_suffix(SUFFIX).is_some_and(|rest| rest.ends_with('.'));
     (is_emulated && now != port.to_string()).then(|| format!("https://{host}:{port}"))
 }
 

@@ -1,6 +1,6 @@
 //! The progress bar: how many records are settled, how fast, and in which statuses.
 
-use std::{fmt::Write, io::IsTerminal, time::Duration};
+use std::{io::IsTerminal, time::Duration};
 
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use proto_msgs::{
@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::{
     client::{Client, path},
-    commands::config::statuses,
+    commands::config::{statuses, unmet},
     failure::Failure,
     output::tell,
     up::children::Children,
@@ -167,10 +167,9 @@ fn is_planned(summary: &ConfigSummary) -> bool {
 /// What is done until then, and what is in its way.
 fn listing(summary: Option<&ConfigSummary>) -> String {
     let mut text = "listing both vaults".to_owned();
-    let conditions = summary.map(|summary| summary.conditions.as_slice()).unwrap_or_default();
-    for problem in conditions.iter().filter(|condition| !condition.ok).filter_map(|known| known.message.as_deref()) {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "; {}", problem.replace(['\r', '\n'], " "));
+    for (_, problem) in summary.into_iter().flat_map(unmet) {
+        text.push_str("; ");
+        text.push_str(&problem);
     }
     text
 }
@@ -228,7 +227,7 @@ mod tests {
 
     #[test]
     fn a_listing_is_told_with_what_is_in_its_way() {
-        let view = crate::up::summary::tests::view(serde_json::json!(null), false, serde_json::json!({}));
+        let view = crate::up::fixtures::view(serde_json::json!(null), false, serde_json::json!({}));
         let mut summary = view.summary.unwrap();
         assert!(!is_planned(&summary));
         assert_eq!(listing(Some(&summary)), "listing both vaults");

@@ -53,7 +53,7 @@ pub fn trouble(view: &ConfigView) -> Option<Trouble> {
     let Some(run) = &summary.run else { return trouble(unavailable, "there was no run".to_owned(), again) };
     match &run.end {
         Some(RunEnd::Failed { code, message }) => {
-            let what = format!("the run failed: {}", message.replace(['\r', '\n'], " "));
+            let what = format!("the run failed: {}", output::one_line(message));
             return trouble(code.as_str(), what, fix_of(*code));
         }
         None | Some(RunEnd::Interrupted | RunEnd::Cancelled) => {
@@ -69,7 +69,7 @@ pub fn trouble(view: &ConfigView) -> Option<Trouble> {
         return trouble(main_code(summary).as_str(), format!("of the records, {}", counts.join(", ")), fix);
     }
     if let Some(failure) = run.failures.first() {
-        let (side, message) = (failure.side.as_str(), failure.message.replace(['\r', '\n'], " "));
+        let (side, message) = (failure.side.as_str(), output::one_line(&failure.message));
         let what = format!("the {side}'s {} could not be listed: {message}", failure.kind);
         return trouble(failure.code.as_str(), what, fix_of(failure.code));
     }
@@ -88,7 +88,7 @@ fn main_code(summary: &ConfigSummary) -> ErrorCode {
 
 fn fix_of(code: ErrorCode) -> String {
     let page = docs::explain(code.as_str());
-    page.map_or_else(|| format!("`keyferry explain {code}` says what to do"), |page| page.fix.replace('\n', " "))
+    page.map_or_else(|| format!("`keyferry explain {code}` says what to do"), |page| output::one_line(page.fix))
 }
 
 #[derive(Deserialize)]
@@ -163,27 +163,9 @@ fn by_kind(rows: &[Row]) -> BTreeMap<&'static str, u64> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use super::*;
-
-    /// A config whose newest run ended like this, with these records.
-    pub fn view(end: serde_json::Value, complete: bool, records: serde_json::Value) -> ConfigView {
-        let vault = json!({ "name": "a", "uri": "https://a", "resource_id": null, "subscription": null, "region": null, "geography": null, "tenant": "t", "verified": true });
-        let id = "00000000-0000-4000-8000-000000000001";
-        let (at, calls) = ("2026-11-01T10:00:00Z", json!({ "list": 1, "get": 0, "set": 0 }));
-        let run = json!({
-            "id": id, "config": id, "revision": 1, "trigger": "saved", "correlation_id": id, "coordinator": "c", "epoch": 1,
-            "started": at, "phase": "ended", "ended": at, "end": end,
-            "counts": { "source_items": 0, "target_items": 0, "planned": 0, "attempted": 0, "unchanged": 0, "calls": calls, "complete": complete },
-        });
-        let view = json!({
-            "id": id, "source": vault, "target": vault, "created": at, "revision": 1,
-            "spec": { "name": "a to b", "source": { "vault": "a" }, "target": { "vault": "b" }, "item_types": ["secrets"], "rule": { "kind": "all" } },
-            "change": { "actor": "me", "action": "create", "correlation_id": id, "at": at },
-            "summary": { "coordinator": "c", "epoch": 1, "by_status": records, "by_code": {}, "run": run, "next_run": null, "last_verified_at": null, "conditions": [] },
-        });
-        serde_json::from_value(view).unwrap()
-    }
+    use crate::up::fixtures::view;
 
     #[test]
     fn only_a_completed_run_with_every_record_in_sync_or_blocked_is_well() {

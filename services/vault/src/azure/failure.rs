@@ -176,7 +176,8 @@ fn new(call: &Call, kind: VaultErrorKind, message: String) -> VaultError {
     }
 }
 
-fn source<E: std::error::Error + 'static>(error: &azure_core::Error) -> Option<&E> {
+/// The first cause of this type.
+pub(super) fn source<E: std::error::Error + 'static>(error: &azure_core::Error) -> Option<&E> {
     let mut source = error.source();
     while let Some(current) = source {
         if let Some(found) = current.downcast_ref() {

@@ -95,7 +95,7 @@ mod tests {
 
     use azure_core::http::{Method, Url};
 
-    use super::*;
+    use super::{super::failure, *};
 
     const BODY: &str = "{\"value\":\"x\"}";
 
@@ -149,10 +149,6 @@ mod tests {
         let (answer, arrived) = sent(WriteGate::new(|| false)).await;
         let error = answer.unwrap_err();
         assert!(!arrived.contains(BODY), "{arrived}");
-        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
-        while let Some(error) = cause.filter(|error| !error.is::<GateClosed>()) {
-            cause = error.source();
-        }
-        assert!(cause.is_some(), "{error:?}");
+        assert!(failure::source::<GateClosed>(&error).is_some(), "{error:?}");
     }
 }
