@@ -177,7 +177,11 @@ pub struct Explanation {
     pub code: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recoverability: Option<Recoverability>,
-    /// The page, as Markdown.
+    pub meaning: String,
+    pub causes: String,
+    pub fix: String,
+    pub escalate: String,
+    /// The whole page, as Markdown.
     pub page: String,
 }
 
@@ -187,7 +191,15 @@ impl Explanation {
         let page = docs::explain(word)?;
         let of_error = page.word.parse().ok().map(ErrorCode::recoverability);
         let of_request = page.word.parse().ok().map(RequestCode::recoverability);
-        Some(Self { code: page.word.to_owned(), recoverability: of_error.or(of_request), page: page.text.to_owned() })
+        Some(Self {
+            code: page.word.to_owned(),
+            recoverability: of_error.or(of_request),
+            meaning: page.meaning.to_owned(),
+            causes: page.causes.to_owned(),
+            fix: page.fix.to_owned(),
+            escalate: page.escalate.to_owned(),
+            page: page.text.to_owned(),
+        })
     }
 }
 
