@@ -78,7 +78,7 @@ impl Estate {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct IdentitySpec {
     pub name: String,
@@ -93,6 +93,12 @@ pub(crate) struct IdentitySpec {
     /// Whether the identity may use the management plane.
     #[serde(default = "yes")]
     pub arm: bool,
+}
+
+impl std::fmt::Debug for IdentitySpec {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("IdentitySpec").field("name", &self.name).finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]

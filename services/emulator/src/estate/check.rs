@@ -20,6 +20,8 @@ use crate::{
 const RETENTION_DAYS: std::ops::RangeInclusive<u32> = 7..=90;
 /// Most versions one entry may ask for; backups fail beyond 500, and tests want to go there.
 const MAX_VERSIONS: u32 = 1_000;
+/// Most versions of all items of one entry: each is held in memory.
+const MAX_ENTRY_VERSIONS: u64 = 1_000_000;
 /// Longest chain; certificates in the wild have one or two intermediates.
 const MAX_CHAIN: u32 = 5;
 
@@ -215,9 +217,12 @@ fn check_common(place: &str, name: &str, count: Option<Count>, versions: u32) ->
     if !(1..=MAX_VERSIONS).contains(&versions) {
         return Err(invalid(place, format!("versions is 1 to {MAX_VERSIONS}")));
     }
+    let count = count.map_or(1, Count::get);
+    if u64::from(count) * u64::from(versions) > MAX_ENTRY_VERSIONS {
+        return Err(invalid(place, format!("count times versions is at most {MAX_ENTRY_VERSIONS}")));
+    }
     // The last name is the longest.
-    validate::name(&name.replace("{n}", &count.map_or(1, Count::get).to_string()))
-        .map_err(|error| invalid(place, error.message))
+    validate::name(&name.replace("{n}", &count.to_string())).map_err(|error| invalid(place, error.message))
 }
 
 fn check_moments(place: &str, moments: [&Option<Moment>; 2]) -> Result<(), EstateError> {
@@ -279,6 +284,7 @@ mod tests {
             ("        items: { secrets: [{ name: a, count: 2 }] }\n", "{n}"),
             ("        items: { secrets: [{ name: a }, { name: A }] }\n", "twice"),
             ("        items: { secrets: [{ name: a_b }] }\n", "a_b"),
+            ("        items: { secrets: [{ name: \"a{n}\", count: 2000, versions: 501 }] }\n", "count times versions"),
             ("        items: { secrets: [{ name: a }], certificates: [{ name: a }] }\n", "certificate"),
             ("        items: { keys: [{ name: a, type: RSA, size: 1024 }] }\n", "1024"),
             ("        items: { keys: [{ name: a, type: RSA-HSM }] }\n", "premium"),
