@@ -120,8 +120,12 @@ impl AzureReader {
 
     /// Switches a secret's newest version on or off.
     pub async fn enable_secret(&self, vault: &str, name: &str, enabled: bool) -> Result<()> {
-        let body = serde_json::json!({ "attributes": { "enabled": enabled } });
-        self.request(Method::PATCH, vault, &format!("secrets/{name}")).json(&body).send().await?.error_for_status()?;
+        self.update_secret(vault, name, &serde_json::json!({ "attributes": { "enabled": enabled } })).await
+    }
+
+    /// Changes the properties of a secret's newest version.
+    pub async fn update_secret(&self, vault: &str, name: &str, body: &serde_json::Value) -> Result<()> {
+        self.request(Method::PATCH, vault, &format!("secrets/{name}")).json(body).send().await?.error_for_status()?;
         Ok(())
     }
 

@@ -213,7 +213,8 @@ pub trait Vault: Send + Sync + 'static {
     ) -> Result<Answer<SideState>, VaultError>;
 
     /// Brings attributes, content type and tags of the newest version up to date; makes no new version.
-    /// Azure cannot clear `not_before` and `expires`: the caller looks after that.
+    /// A content type that is not given stays as it is; an empty one clears it. Azure cannot clear `not_before` and
+    /// `expires`: the caller looks after that.
     async fn update(
         &self,
         kind: ItemType,

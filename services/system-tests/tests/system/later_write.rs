@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use proto_msgs::{ConfigId, ItemType};
+use serde_json::json;
 use system_tests::{AzureReader, Cluster, ClusterBuilder};
 
 use crate::fixtures::{SOURCE, TARGET, all_active, between, pair, records, replicate, run_again};
@@ -23,6 +24,25 @@ async fn a_secret_switched_off_and_on_again_at_the_source_ends_on_at_the_target(
     let writes = cluster.admin().counts().await?.of(TARGET, "secrets.set");
     ensure!(writes == 3, "{writes} writes");
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_content_type_is_cleared_where_there_is_one_and_left_out_where_there_is_none() -> Result<()> {
+    let cluster = ClusterBuilder::new(pair(1)).unlimited().start().await?;
+    let reader = cluster.reader(&[SOURCE, TARGET]).await?;
+    reader.set_secret(SOURCE, "untyped", "x").await?;
+    let (config, _) = replicate(&cluster, between("pair", SOURCE, TARGET)).await?;
+
+    reader.update_secret(SOURCE, "bulk-1", &json!({ "contentType": "" })).await?;
+    reader.update_secret(SOURCE, "untyped", &json!({ "tags": { "a": "b" } })).await?;
+    run_again(&cluster, &config).await?;
+
+    for name in ["bulk-1", "untyped"] {
+        let (source, target) = (reader.secret(SOURCE, name).await?, reader.secret(TARGET, name).await?);
+        ensure!(source == target, "{name}: {source:?} {target:?}");
+        ensure!(reader.secret_versions(TARGET, name).await? == 1, "{name} got a version too many");
+    }
+    all_active(&records(&cluster, &config).await?, 2)
 }
 
 /// The target is on or off as the source is, and every record is active.

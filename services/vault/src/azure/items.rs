@@ -237,8 +237,7 @@ impl Vault for AzureVault {
         let bundle: Answer<Bundle> = match kind {
             ItemType::Secrets => {
                 let parameters = UpdateSecretPropertiesParameters {
-                    // An absent content type is not cleared by leaving it out.
-                    content_type: Some(attributes.content_type.clone().unwrap_or_default()),
+                    content_type: attributes.content_type.clone(),
                     secret_attributes: Some(secret_attributes(attributes)),
                     tags,
                 };

@@ -70,12 +70,17 @@ pub async fn an_update_makes_no_new_version(stage: &dyn Stage) -> Claim {
     let before = Attributes { content_type: Some("text/plain".to_owned()), ..tagged("a", "b") };
     let written = vault.write_secret(&secret, &text("x"), &before, &open_gate(), correlation()).await?.value;
     let expires = Some(Timestamp::from_unix_seconds(3_900_000_000));
-    for after in [
-        Attributes { enabled: false, expires, content_type: Some("text/html".to_owned()), ..tagged("c", "d") },
-        // Content type and tags can be cleared.
-        Attributes { expires, ..plain() },
+    let kind = |kind: &str| Some(kind.to_owned());
+    let html = Attributes { enabled: false, expires, content_type: kind("text/html"), ..tagged("c", "d") };
+    // Tags that are not given are cleared, a content type is not: that takes an empty one.
+    let untagged = Attributes { expires, content_type: kind("text/html"), ..plain() };
+    let untyped = Attributes { expires, ..plain() };
+    for (given, after) in [
+        (html.clone(), html),
+        (untyped.clone(), untagged),
+        (Attributes { content_type: kind(""), ..untyped.clone() }, untyped),
     ] {
-        let updated = vault.update(ItemType::Secrets, &secret, &after, &open_gate(), correlation()).await?.value;
+        let updated = vault.update(ItemType::Secrets, &secret, &given, &open_gate(), correlation()).await?.value;
         holds!(updated.version == written.version && updated.attributes == after, "{updated:?}");
         let meta = vault.read_meta(ItemType::Secrets, &secret, correlation()).await?.value;
         holds!(meta == updated, "{meta:?} {updated:?}");

@@ -139,8 +139,8 @@ impl Store {
             own.not_before = attributes.not_before.or(own.not_before);
             own.expires = attributes.expires.or(own.expires);
         }
-        if kind == ItemType::Secrets {
-            own.content_type.clone_from(&attributes.content_type);
+        if let Some(text) = attributes.content_type.as_ref().filter(|_| kind == ItemType::Secrets) {
+            own.content_type = Some(text.clone()).filter(|text| !text.is_empty());
         }
         version.updated = at.second();
         Ok(View { item, kind, managed: false }.state())

@@ -50,7 +50,7 @@ pub(super) async fn carry_out(
             }
             Ok(None)
         }
-        Decision::Update => update(work, source).await.map(Some),
+        Decision::Update => update(work, source, look).await.map(Some),
         Decision::Block { code, message } => Err(Halt::Block { code, detail: Detail::new(message) }),
         Decision::Nothing(_) => unreachable!("it was dealt with above"),
     }
@@ -74,10 +74,15 @@ pub(super) async fn carry_attributes(
 }
 
 /// Attributes and tags of the target's newest version, no new version.
-async fn update(work: &mut Work<'_>, source: &SideState) -> Result<Done, Halt> {
+async fn update(work: &mut Work<'_>, source: &SideState, look: Option<&Look>) -> Result<Done, Halt> {
+    let mut attributes = source.attributes.clone();
+    if attributes.content_type.is_none() {
+        // Cleared where there is one; where there is none, an empty one would be something else.
+        attributes.content_type = target_state(work, look, source).attributes.content_type.map(|_| String::new());
+    }
     let target = work.open(Side::Target).await?;
     let (kind, name, gate, correlation) = (work.kind(), work.name(), work.gate.clone(), work.correlation);
-    let updated = target.update(kind, &name, &source.attributes, &gate, correlation).await;
+    let updated = target.update(kind, &name, &attributes, &gate, correlation).await;
     let updated = work.wrote(updated)?;
     let how = work.baseline().map_or(Arrival::Written, |baseline| baseline.how);
     Ok(Done { outcome: OutcomeKind::Updated, how, target: updated.value })
