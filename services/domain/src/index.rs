@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use proto_msgs::{ErrorCode, ItemName, Record, RecordKey, Sequence, Status, Timestamp, record::Baseline};
+use proto_msgs::{ErrorCode, ItemName, Record, RecordKey, RunId, Sequence, Status, Timestamp, record::Baseline};
 
 use crate::compare::print_of;
 
@@ -22,6 +22,10 @@ pub struct IndexEntry {
     pub baseline: Option<Prints>,
     /// Print of the source when the status was decided.
     pub source_seen: Option<u64>,
+    /// The run in which its state was written.
+    pub run: Option<RunId>,
+    /// When the last attempt that came to an end began.
+    pub attempted: Option<Timestamp>,
 }
 
 /// A baseline, in short.
@@ -56,7 +60,15 @@ impl IndexEntry {
             has_leave: record.leave.is_some(),
             baseline: record.baseline.as_ref().map(Prints::of),
             source_seen: record.source_seen.as_ref().map(print_of),
+            run: record.run,
+            attempted: record.last_attempt.as_ref().map(|report| report.started),
         }
+    }
+
+    /// Whether an attempt of that run, which began at `started`, came to an end here.
+    pub fn was_attempted_in(&self, run: RunId, started: Timestamp) -> bool {
+        let is_open = matches!(self.status, Status::Pending | Status::Syncing);
+        self.run == Some(run) && !is_open && self.attempted.is_some_and(|attempted| attempted >= started)
     }
 }
 
@@ -143,8 +155,8 @@ fn decrement<K: Ord + Copy>(counts: &mut BTreeMap<K, u64>, key: K) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixtures::record;
-    use proto_msgs::ItemType;
+    use crate::fixtures::{record, report};
+    use proto_msgs::{ItemType, record::OutcomeKind};
 
     #[test]
     fn an_older_state_never_replaces_a_newer_one() {
@@ -153,6 +165,21 @@ mod tests {
         assert!(!index.upsert(&record(ItemType::Secrets, "A", Status::Pending), Sequence(7)));
         assert!(!index.upsert(&record(ItemType::Secrets, "A", Status::Pending), Sequence(6)));
         assert_eq!(index.by_status(), &BTreeMap::from([(Status::Active, 1)]));
+    }
+
+    #[test]
+    fn an_attempt_belongs_to_the_run_in_which_it_ended() {
+        let (run, other) = (RunId::from_random(1), RunId::from_random(2));
+        let mut ended = record(ItemType::Secrets, "a", Status::Active);
+        (ended.run, ended.last_attempt) = (Some(run), Some(report(OutcomeKind::Written)));
+        let begun = report(OutcomeKind::Written).started;
+        let entry = |record: &Record| IndexEntry::of(record, Sequence(1));
+        assert!(entry(&ended).was_attempted_in(run, begun));
+        assert!(!entry(&ended).was_attempted_in(other, begun));
+        // Its last attempt is older than the run: the plan alone wrote its state.
+        assert!(!entry(&ended).was_attempted_in(run, begun.plus(std::time::Duration::from_secs(1))));
+        ended.status = Status::Pending;
+        assert!(!entry(&ended).was_attempted_in(run, begun));
     }
 
     #[test]

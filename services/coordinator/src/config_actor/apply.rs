@@ -1,16 +1,17 @@
 //! From inventories to the log: plans, and appends what needs no call to a vault.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use actix::{ActorFutureExt, AsyncContext, Context, Handler, StreamHandler, WrapFuture};
 use broker::{Entry, LogError};
 use domain::{
+    index::Index,
     lifecycle,
-    plan::{Action, Step, plan},
+    plan::{Action, Plan, Step, plan},
 };
 use futures::{StreamExt, stream};
 use proto_msgs::{
-    ConfigId, CorrelationId, ErrorCode, Record, RecordId, Revision, RunId, Sequence, Status,
+    ConfigId, CorrelationId, ErrorCode, Record, RecordId, RecordKey, Revision, RunId, Sequence, Status,
     run::Phase,
     vault::{CallFailure, Detail, Side},
 };
@@ -18,6 +19,7 @@ use proto_msgs::{
 use super::{
     ConfigActor, conditions,
     inventory::{self, Inventories, PageFailed},
+    run::ActiveRun,
 };
 use crate::CoordinatorParts;
 
@@ -72,9 +74,7 @@ impl ConfigActor {
         counts.complete = listed.failures.is_empty();
         self.steps = match planned {
             Ok(planned) => {
-                let is_sync = |step: &&Step| matches!(step.action, Action::Sync { .. });
-                counts.planned = planned.steps.iter().filter(is_sync).count() as u64;
-                counts.unchanged = planned.unchanged;
+                count(&self.index, run, &planned);
                 planned.steps
             }
             Err(error) => {
@@ -115,6 +115,21 @@ impl ConfigActor {
             .buffer_unordered(APPENDS_AT_ONCE);
         context.add_stream(applied);
     }
+}
+
+/// Counts what a plan asks of a run. What an earlier owner of the run brought to an end or left under way is part of it
+/// still.
+fn count(index: &Index, run: &mut ActiveRun, planned: &Plan) {
+    let is_sync = |step: &&Step| matches!(step.action, Action::Sync { .. });
+    let due: BTreeSet<_> = planned.steps.iter().filter(is_sync).map(|step| &step.key).collect();
+    let under_way = run.outstanding.iter().filter(|key| !due.contains(key)).count() as u64;
+    let is_left = |key: &RecordKey| !due.contains(key) && !run.outstanding.contains(key);
+    let (id, started) = (run.state.id, run.state.started);
+    let done = index.iter().filter(|(key, entry)| entry.was_attempted_in(id, started) && is_left(key)).count() as u64;
+    let counts = &mut run.state.counts;
+    counts.attempted = done;
+    counts.planned = due.len() as u64 + under_way + done;
+    counts.unchanged = planned.unchanged.saturating_sub(under_way + done);
 }
 
 impl Handler<PageFailed> for ConfigActor {

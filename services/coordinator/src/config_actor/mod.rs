@@ -201,6 +201,7 @@ impl ConfigActor {
         }
         self.start_when_due(context);
         self.pump(context);
+        self.mark_progress(context);
         self.finish_when_done(context);
     }
 

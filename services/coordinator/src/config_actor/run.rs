@@ -19,6 +19,8 @@ use super::ConfigActor;
 
 /// A run whose start or end could not be written is tried again after this.
 const AGAIN: Duration = Duration::from_secs(5);
+/// A run under way tells how far it is this often: one small message for as many records as a worker brings in meanwhile.
+const MARK_EVERY: Duration = Duration::from_secs(5);
 /// Requests that wait for a run to be written: an asker gives up after seconds, and nobody asks a thousand times.
 const WAITING_MAX: usize = 64;
 
@@ -233,6 +235,8 @@ impl ConfigActor {
                 trigger: left.trigger,
                 correlation_id: left.correlation_id,
                 resumed: left.resumed + 1,
+                // What it counted of the calls of others; the records are counted anew, by the log.
+                counts: RunCounts { calls: left.counts.calls, ..RunCounts::default() },
                 // What was wanted behind it, or is by now.
                 next: left.next.or(Some(wanted).filter(|wanted| wanted.id != left.id)),
                 ..fresh
@@ -337,6 +341,19 @@ impl ConfigActor {
         for Waiting { incoming, correlation, run } in durable {
             let reply = CommandReply::Accepted { run: Some(run), correlation_id: correlation };
             self.reply(&incoming, correlation, reply, context);
+        }
+    }
+
+    /// Tells how far the run is, if it is further than was last told.
+    pub(super) fn mark_progress(&mut self, context: &mut Context<Self>) {
+        let (now, last) = (self.now(), self.runs.last.as_ref());
+        let is_news = self.run.as_ref().zip(last).is_some_and(|(run, last)| {
+            run.is_applying
+                && run.state.counts != last.envelope.body.counts
+                && now.since(last.envelope.time) >= MARK_EVERY
+        });
+        if is_news {
+            self.mark_run(context);
         }
     }
 

@@ -32,6 +32,10 @@ async fn a_run_goes_on_under_the_same_id_when_its_coordinator_is_killed() -> Res
     ensure!(runs.len() == 1 && runs[0].id == open[0].id, "the run goes on, and none is begun: {runs:?}");
     let Run { end, resumed, counts, .. } = &runs[0];
     ensure!((end, *resumed) == (&Some(RunEnd::Completed), 1) && counts.complete, "{runs:?}");
+    let all = SECRETS as u64;
+    ensure!((counts.planned, counts.attempted, counts.unchanged) == (all, all, 0), "{counts:?}");
+    // Each is read once, looked for once and written once; what the dead one had not told is not known.
+    ensure!(counts.calls.set > 0 && counts.calls.set <= all, "{counts:?}");
     let stories = cluster.api().stories(&config).await?;
     ensure!(stories.len() == SECRETS, "{} records", stories.len());
     ensure!(stories.iter().all(|story| story.record.status == Status::Active), "not all are active");
