@@ -16,7 +16,9 @@ use crate::{
     azure::AzureReader,
     emulator::EmulatorAdmin,
     estate::{CLIENT_ID, CLIENT_SECRET, EstateBuilder, TENANT},
-    nats, ports,
+    line::TcpLine,
+    nats::NatsCluster,
+    ports,
     process::Process,
     tools::Tools,
     wait::until,
@@ -36,6 +38,10 @@ pub struct ClusterBuilder {
     budgets: Option<(u32, u32)>,
     /// Client ids of the identities that workers use at the source and at the target.
     identities: [String; 2],
+    /// What the roles log.
+    log: String,
+    /// Servers of NATS, and on how many of them every stream is.
+    servers: usize,
 }
 
 impl ClusterBuilder {
@@ -47,6 +53,8 @@ impl ClusterBuilder {
             azure_limits: false,
             budgets: None,
             identities: [CLIENT_ID; 2].map(str::to_owned),
+            log: "info".to_owned(),
+            servers: 1,
         }
     }
 
@@ -79,27 +87,40 @@ impl ClusterBuilder {
         Self { identities: [source, target].map(str::to_owned), ..self }
     }
 
+    /// The roles log all that they and their libraries have to say.
+    #[must_use]
+    pub fn traced(self) -> Self {
+        Self { log: "trace".to_owned(), ..self }
+    }
+
+    /// NATS has three servers, and every stream is on all of them.
+    #[must_use]
+    pub fn replicated(self) -> Self {
+        Self { servers: 3, ..self }
+    }
+
     /// Starts everything, and waits until it can do its job.
     pub async fn start(self) -> Result<Cluster> {
         let (tools, folder) = (Tools::find()?, tempfile::tempdir()?);
-        let ports = ports::free(4)?;
-        let settings = Settings::write(folder.path(), &self, ports[0], ports[1])?;
-        let nats = nats::start(&tools, folder.path(), ports[0]).await?;
-        let emulator = start_emulator(&tools, folder.path(), &self, ports[1], ports[2]).await?;
-        run(keyferry(&tools, &["nats", "provision"]).arg("--settings").arg(&settings.file))?;
+        let ports = ports::free(3)?;
+        let nats = NatsCluster::start(&tools, folder.path(), self.servers).await?;
+        let settings = Settings::write(folder.path(), &self, &nats, ports[0])?;
+        let emulator = start_emulator(&tools, folder.path(), &self, ports[0], ports[1]).await?;
+        let replicas = self.servers.to_string();
+        run(keyferry(&tools, &["nats", "provision", "--replicas", &replicas]).arg("--settings").arg(&settings.file))?;
         let token = run(keyferry(&tools, &["token", "create", "--name", "test", "--role", "admin"])
             .arg("--settings")
             .arg(&settings.file))?;
-        let gateway = start_role(&tools, folder.path(), &settings, "gateway", "gateway", Some(ports[3]))?;
+        let gateway = start_gateway(&tools, folder.path(), &settings, ports[2])?;
         let mut cluster = Cluster {
-            api: Api::new(ports[3], token.trim().to_owned())?,
-            admin: EmulatorAdmin::new(ports[2])?,
-            emulator_at: SocketAddr::from((Ipv4Addr::LOCALHOST, ports[1])),
+            api: Api::new(ports[2], token.trim().to_owned())?,
+            admin: EmulatorAdmin::new(ports[1])?,
+            emulator_at: SocketAddr::from((Ipv4Addr::LOCALHOST, ports[0])),
             token: token.trim().to_owned(),
-            gateway_port: ports[3],
+            gateway_port: ports[2],
             coordinators: Vec::new(),
             workers: Vec::new(),
-            nats: Some(nats),
+            nats,
             emulator,
             gateway,
             settings,
@@ -127,7 +148,7 @@ pub struct Cluster {
     pub workers: Vec<Process>,
     pub gateway: Process,
     pub emulator: Process,
-    pub nats: Option<Process>,
+    pub nats: NatsCluster,
     settings: Settings,
     tools: Tools,
     folder: TempDir,
@@ -182,29 +203,38 @@ impl Cluster {
 
     /// One more worker.
     pub fn start_worker(&mut self) -> Result<()> {
+        self.start_worker_with(&[])
+    }
+
+    /// One more worker, which hears NATS over a line.
+    pub fn start_worker_over(&mut self, line: &TcpLine) -> Result<()> {
+        self.start_worker_with(&["--nats", &format!("nats://127.0.0.1:{}", line.port())])
+    }
+
+    fn start_worker_with(&mut self, args: &[&str]) -> Result<()> {
         let name = format!("worker-{}", self.workers.len() + 1);
-        self.workers.push(start_role(&self.tools, self.folder.path(), &self.settings, "worker", &name, None)?);
+        self.workers.push(start_role(&self.tools, self.folder.path(), &self.settings, "worker", &name, args)?);
         Ok(())
     }
 
     /// One more coordinator.
     pub fn start_coordinator(&mut self) -> Result<()> {
         let name = format!("coordinator-{}", self.coordinators.len() + 1);
-        self.coordinators.push(start_role(
-            &self.tools,
-            self.folder.path(),
-            &self.settings,
-            "coordinator",
-            &name,
-            None,
-        )?);
+        let coordinator = start_role(&self.tools, self.folder.path(), &self.settings, "coordinator", &name, &[])?;
+        self.coordinators.push(coordinator);
+        Ok(())
+    }
+
+    /// A gateway in place of the one that was killed, where that was.
+    pub fn restart_gateway(&mut self) -> Result<()> {
+        self.gateway = start_gateway(&self.tools, self.folder.path(), &self.settings, self.gateway_port)?;
         Ok(())
     }
 
     /// Peak memory of every process that still runs, by name, in bytes.
     pub fn peak_memory(&self) -> Result<Vec<(String, u64)>> {
-        let processes =
-            self.coordinators.iter().chain(&self.workers).chain([&self.gateway, &self.emulator]).chain(&self.nats);
+        let roles = self.coordinators.iter().chain(&self.workers).chain([&self.gateway, &self.emulator]);
+        let processes = roles.chain(self.nats.servers());
         processes.map(|process| Ok((process.name().to_owned(), process.peak_memory_bytes()?))).collect()
     }
 
@@ -227,10 +257,11 @@ const CA: &str = "ca.pem";
 /// The settings file that every role of a cluster shares.
 struct Settings {
     file: PathBuf,
+    log: String,
 }
 
 impl Settings {
-    fn write(folder: &Path, builder: &ClusterBuilder, nats: u16, emulator: u16) -> Result<Self> {
+    fn write(folder: &Path, builder: &ClusterBuilder, nats: &NatsCluster, emulator: u16) -> Result<Self> {
         let budgets = builder.budgets.map_or_else(String::new, |(writes, reads)| {
             format!("creating_writes_per_10s = {writes}\nreads_per_10s = {reads}\n")
         });
@@ -241,15 +272,16 @@ impl Settings {
             )
         });
         let text = format!(
-            "[nats]\nurl = \"nats://127.0.0.1:{nats}\"\n\n[coordinator]\n{budgets}\n[worker.azure]\n\
+            "[nats]\nurl = \"{}\"\n\n[coordinator]\n{budgets}\n[worker.azure]\n\
              source = {source}\ntarget = {target}\nca_file = \"{}\"\nauthority_host = \"https://login.localhost:{emulator}\"\n\
              management_endpoint = \"https://management.localhost:{emulator}\"\nvault_suffix = \"vault.localhost:{emulator}\"\n\
              resolve_localhost = true\n",
+            nats.url(),
             ca.display()
         );
         let file = folder.join("keyferry.toml");
         fs::write(&file, text)?;
-        Ok(Self { file })
+        Ok(Self { file, log: builder.log.clone() })
     }
 }
 
@@ -271,14 +303,20 @@ fn start_role(
     settings: &Settings,
     role: &str,
     name: &str,
-    port: Option<u16>,
+    args: &[&str],
 ) -> Result<Process> {
     let mut command = keyferry(tools, &[role]);
-    command.arg("--settings").arg(&settings.file).env("KEYFERRY_TEST_SECRET", CLIENT_SECRET);
-    if let Some(port) = port {
-        command.arg("--listen").arg(format!("127.0.0.1:{port}"));
-    }
+    command
+        .args(args)
+        .arg("--settings")
+        .arg(&settings.file)
+        .env("KEYFERRY_TEST_SECRET", CLIENT_SECRET)
+        .env("KEYFERRY_LOG", &settings.log);
     Process::start(name, command, folder)
+}
+
+fn start_gateway(tools: &Tools, folder: &Path, settings: &Settings, port: u16) -> Result<Process> {
+    start_role(tools, folder, settings, "gateway", "gateway", &["--listen", &format!("127.0.0.1:{port}")])
 }
 
 async fn start_emulator(

@@ -4,8 +4,10 @@
 
 mod azure_sdk;
 mod bad_input;
+mod canary;
 mod command_line;
 mod demo;
+mod faults;
 mod first_write;
 mod fixtures;
 mod frozen_worker;
