@@ -10,11 +10,15 @@ use std::{collections::BTreeSet, fmt::Debug, fs, path::PathBuf, time::Duration};
 
 use proto_msgs::{
     Behaviour, Config, ConfigId, ConfigSpec, CorrelationId, Encoding, Envelope, Epoch, ErrorCode, ItemType, MemberId,
-    Message, MessageId, Record, RecordId, RecordKey, Revision, Rule, RunId, Sequence, Slot, Status, Timestamp,
+    Message, MessageId, Record, RecordId, RecordKey, Revision, Rule, RunId, Sequence, SetHash, Slot, Status, Timestamp,
     VaultRef,
-    api::{ApiRole, ApiToken, CommandReply, ConfigCommand, ConfigQuery, ConfigReply, NameReservation, RecordFilter},
-    config::{Change, DiscoveredVault, TargetType},
-    record::{Arrival, AttemptReport, Baseline, Leave, OutcomeKind, UnresolvedAttempt},
+    api::{
+        ApiRole, ApiToken, CommandReply, ConfigCommand, ConfigQuery, ConfigReply, LeaveAllBody, LeaveBody,
+        NameReservation, RecordFilter, SetBody,
+    },
+    config::{Change, Control, DeleteTrigger, DiscoveredVault, TargetType},
+    plan::{PlanAction, PlanItem, PlanView},
+    record::{Arrival, AttemptReport, Baseline, Leave, LeaveKind, Miss, OutcomeKind, UnresolvedAttempt},
     run::{ListingFailure, NextRun, Phase, Run, RunCounts, RunEnd, Trigger},
     vault::{Attributes, CallCounts, CallFailure, DeletedMeta, Detail, ItemMeta, Side, SideState, VaultIdentity},
     worker::{
@@ -31,7 +35,13 @@ fn every_message_reads_its_golden_bytes_and_writes_the_newest() {
     checked.message("record_doubted", doubted());
     checked.message("run", run());
     checked.message("run_with_next", Run { next: Some(next_run()), failures: vec![broken_off()], ..run() });
+    checked.message("record_seen", seen());
+    checked.message("record_deleting", deleting());
+    checked.message("run_follow_up", Run { trigger: Trigger::FollowUp, follow_up: 2, ..run() });
     checked.message("config", config());
+    let paused = ConfigSpec { paused: true, ..config().spec };
+    checked.message("config_paused", Config { spec: paused, ..config() });
+    checked.message("control", Control { stopped: true, change: config().change });
     checked.message("sync_record", sync_record());
     checked.message("sync_record_listed", SyncRecord { listed_at: Some(at(9)), ..sync_record() });
     checked.message("sync_answer", SyncAnswer::Stale { epoch: Epoch(7), revision: Revision(3) });
@@ -44,6 +54,13 @@ fn every_message_reads_its_golden_bytes_and_writes_the_newest() {
     checked.message("heartbeat", heartbeat());
     checked.message("slot_lease", lease());
     checked.message("slot_lease_renewed", SlotLease { renewals: 3, ..lease() });
+    questions_and_commands(&mut checked);
+    checked.message("api_token", api_token());
+    checked.message("name_reservation", NameReservation { config: config_id() });
+    checked.no_file_is_left_over();
+}
+
+fn questions_and_commands(checked: &mut Checked) {
     checked.message("config_query", config_query());
     checked.message("config_reply", config_reply());
     checked
@@ -52,9 +69,18 @@ fn every_message_reads_its_golden_bytes_and_writes_the_newest() {
         "command_reply",
         CommandReply::Accepted { run: Some(RunId::from_random(4)), correlation_id: correlation() },
     );
-    checked.message("api_token", api_token());
-    checked.message("name_reservation", NameReservation { config: config_id() });
-    checked.no_file_is_left_over();
+    checked.message("config_query_plan", ConfigQuery::Plan { after: Some(record_id().key()), limit: 100 });
+    checked.message("config_reply_hash", records_with_hash());
+    checked.message("config_reply_plan", ConfigReply::Plan { plan: Box::new(plan_view()) });
+    let (actor, key) = ("token:admin".to_owned(), record_id().key());
+    checked.message("config_command_leave", leave_command());
+    checked.message("config_command_leave_all", leave_all_command());
+    let one = ConfigCommand::SetEnabled { actor: actor.clone(), key, enabled: false };
+    checked.message("config_command_set_enabled", one);
+    let all = ConfigCommand::SetEnabledAll { actor: actor.clone(), enabled: true, set: set() };
+    checked.message("config_command_set_enabled_all", all);
+    checked.message("config_command_release", ConfigCommand::ReleaseDeletes { actor, hash: SetHash(7) });
+    checked.message("command_reply_done", CommandReply::Done { records: 3, correlation_id: correlation() });
 }
 
 #[test]
@@ -184,6 +210,7 @@ fn unresolved() -> UnresolvedAttempt {
         source_version: Some("0a1b".parse().unwrap()),
         source_updated: Some(at(3)),
         x5t: Some("qvTYJXE".to_owned()),
+        deletes: false,
     }
 }
 
@@ -229,6 +256,7 @@ fn record() -> Record {
             at: at(7),
             sequence: Sequence(11),
             target_version: Some("2c3d".parse().unwrap()),
+            kind: LeaveKind::Acknowledge,
         }),
         attempt: 2,
         next_attempt: Some(at(8)),
@@ -244,6 +272,36 @@ fn record() -> Record {
 fn doubted() -> Record {
     let report = AttemptReport { throttled: Some(Side::Target), retry_after_ms: Some(7_000), ..report() };
     Record { late: vec![unresolved()], thorough: true, last_attempt: Some(report), ..record() }
+}
+
+/// A record whose item is missing, whose target drifted and for which leave was given.
+fn seen() -> Record {
+    let leave = Leave {
+        actor: "token:admin".to_owned(),
+        at: at(7),
+        sequence: Sequence(11),
+        target_version: None,
+        kind: LeaveKind::Correct,
+    };
+    Record {
+        code: Some(ErrorCode::Drift),
+        target_seen: Some(SideState { version: None, ..side("2c3d") }),
+        leave: Some(leave),
+        miss: Some(Miss { run: RunId::from_random(4), at: at(8) }),
+        ..Record::new(record_id(), Status::Drifted, None)
+    }
+}
+
+/// A record whose delete is under way, after an earlier one.
+fn deleting() -> Record {
+    let report = AttemptReport { outcome: OutcomeKind::Deleted, ..report() };
+    Record {
+        delete: Some(DeleteTrigger::Deleted),
+        deleted_at: Some(at(9)),
+        unresolved: Some(UnresolvedAttempt { deletes: true, ..unresolved() }),
+        last_attempt: Some(report),
+        ..Record::new(record_id(), Status::Syncing, None)
+    }
 }
 
 fn broken_off() -> ListingFailure {
@@ -287,6 +345,7 @@ fn run() -> Run {
         failures: Vec::new(),
         resumed: 1,
         next: None,
+        follow_up: 0,
     }
 }
 
@@ -302,6 +361,7 @@ fn config() -> Config {
             rule: Rule::Tagged { tag: "replicate=true".to_owned() },
             exclude: vec!["tmp-*".to_owned()],
             behaviour: Behaviour::default(),
+            paused: false,
         },
         source: vault("prod-eu-kv"),
         target: vault("prod-ne-kv"),
@@ -394,7 +454,43 @@ fn config_query() -> ConfigQuery {
 
 fn config_reply() -> ConfigReply {
     let key: RecordKey = record_id().key();
-    ConfigReply::Records { keys: vec![key.clone()], next: Some(key), total: 1 }
+    ConfigReply::Records { keys: vec![key.clone()], next: Some(key), total: 1, hash: None }
+}
+
+fn records_with_hash() -> ConfigReply {
+    ConfigReply::Records { keys: vec![record_id().key()], next: None, total: 1, hash: Some(SetHash(7)) }
+}
+
+fn plan_view() -> PlanView {
+    PlanView {
+        items: vec![PlanItem {
+            key: record_id().key(),
+            action: PlanAction::Block,
+            code: Some(ErrorCode::DeleteHeld),
+            message: Some("held".to_owned()),
+        }],
+        next: Some(record_id().key()),
+        counts: [(PlanAction::Nothing, 3), (PlanAction::Block, 1)].into(),
+        not_found: vec!["gone".parse().unwrap()],
+        complete: true,
+        hash: SetHash(0x0a1b_2c3d),
+    }
+}
+
+fn set() -> SetBody {
+    let filter = RecordFilter { status: Some(Status::BlockedTargetConflict), ..RecordFilter::default() };
+    SetBody { filter, hash: SetHash(7) }
+}
+
+fn leave_command() -> ConfigCommand {
+    let leave =
+        LeaveBody { kind: LeaveKind::Accept, sequence: Sequence(11), target_version: Some("2c3d".parse().unwrap()) };
+    ConfigCommand::Leave { actor: "token:admin".into(), key: record_id().key(), leave }
+}
+
+fn leave_all_command() -> ConfigCommand {
+    let leave = LeaveAllBody { kind: LeaveKind::Acknowledge, set: set() };
+    ConfigCommand::LeaveAll { actor: "token:admin".into(), leave }
 }
 
 fn api_token() -> ApiToken {

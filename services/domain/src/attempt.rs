@@ -220,6 +220,7 @@ pub(crate) fn name_taken(kind: ItemType) -> Decision {
 mod tests {
     use super::*;
     use crate::fixtures::{at, attributes, baseline, side};
+    use proto_msgs::record::LeaveKind;
 
     fn present(same_content: bool) -> Look {
         Look::Present { state: side("t9", 5), same_content }
@@ -243,6 +244,7 @@ mod tests {
             at: at(0),
             sequence: proto_msgs::Sequence(1),
             target_version: Some(version.parse().unwrap()),
+            kind: LeaveKind::Acknowledge,
         };
         let decide = |leave: &Leave| {
             first_write(ItemType::Secrets, &side("s1", 1), &present(false), &Behaviour::default(), Some(leave))

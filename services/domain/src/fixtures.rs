@@ -22,6 +22,7 @@ pub fn spec(rule: Rule) -> ConfigSpec {
         rule,
         exclude: Vec::new(),
         behaviour: Behaviour::default(),
+        paused: false,
     }
 }
 

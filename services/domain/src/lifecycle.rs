@@ -227,6 +227,7 @@ mod tests {
             source_version: None,
             source_updated: Some(at(0)),
             x5t: None,
+            deletes: false,
         }
     }
 

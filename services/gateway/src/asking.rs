@@ -24,7 +24,7 @@ pub const IN_LISTING: Duration = Duration::from_secs(2);
 pub async fn summary(parts: &GatewayParts, caller: &Caller, config: &Config, limit: Duration) -> Option<ConfigSummary> {
     match query(parts, caller, config, ConfigQuery::Summary, limit).await {
         Ok(ConfigReply::Summary { summary }) => Some(*summary),
-        Ok(ConfigReply::Records { .. } | ConfigReply::Refused { .. }) | Err(_) => None,
+        Ok(ConfigReply::Records { .. } | ConfigReply::Plan { .. } | ConfigReply::Refused { .. }) | Err(_) => None,
     }
 }
 
@@ -63,6 +63,7 @@ pub async fn command(
     let reply = ask::<ConfigCommand, CommandReply>(parts.broker.bus.as_ref(), &subject, &question, COORDINATOR).await;
     match reply.map_err(|error| nobody(error, "coordinator"))?.body {
         CommandReply::Accepted { run, correlation_id } => Ok(Accepted { run, correlation_id }),
+        CommandReply::Done { correlation_id, .. } => Ok(Accepted { run: None, correlation_id }),
         CommandReply::Refused { refusal } => Err(refusal.into()),
     }
 }

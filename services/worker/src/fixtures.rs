@@ -42,6 +42,7 @@ pub(crate) fn config() -> Config {
             rule: Rule::All {},
             exclude: Vec::new(),
             behaviour: Behaviour::default(),
+            paused: false,
         },
         source: vault("prod-eu-kv"),
         target: vault("prod-ne-kv"),

@@ -43,6 +43,7 @@ pub(super) fn run(config: u128, bits: u128) -> Envelope<Run> {
         failures: Vec::new(),
         resumed: 0,
         next: None,
+        follow_up: 0,
     };
     envelope(bits, body)
 }
@@ -79,6 +80,7 @@ fn config(bits: u128) -> Envelope<Config> {
         rule: Rule::All {},
         exclude: Vec::new(),
         behaviour: Behaviour::default(),
+        paused: false,
     };
     let change = Change {
         actor: "test".to_owned(),

@@ -26,6 +26,15 @@ impl ConfigActor {
             ConfigCommand::Sync { actor } => self.run_for(incoming, correlation, &actor, Trigger::Manual, context),
             ConfigCommand::Expand { actor } => self.run_for(incoming, correlation, &actor, Trigger::Expand, context),
             ConfigCommand::SyncRecord { actor, key } => self.sync_record(incoming, correlation, &actor, key, context),
+            ConfigCommand::Leave { .. }
+            | ConfigCommand::LeaveAll { .. }
+            | ConfigCommand::SetEnabled { .. }
+            | ConfigCommand::SetEnabledAll { .. }
+            | ConfigCommand::ReleaseDeletes { .. } => {
+                let detail = "this coordinator cannot do that yet";
+                let refusal = Refusal::new(RequestCode::Unavailable, detail, "run one version everywhere");
+                self.reply(incoming, correlation, CommandReply::Refused { refusal }, context);
+            }
         }
     }
 

@@ -20,6 +20,14 @@ impl ConfigActor {
                 Ok(reply) => reply,
                 Err(refusal) => ConfigReply::Refused { refusal },
             },
+            ConfigQuery::Plan { .. } => {
+                let refusal = Refusal::new(
+                    RequestCode::Unavailable,
+                    "this coordinator shows no plans",
+                    "run one version everywhere",
+                );
+                ConfigReply::Refused { refusal }
+            }
         };
         self.reply(incoming, correlation, reply, context);
     }
@@ -87,6 +95,6 @@ impl ConfigActor {
             self.index.after(after).filter(|(key, entry)| fits(key, entry.status)).map(|(key, _)| key.clone());
         let page: Vec<RecordKey> = keys.by_ref().take(limit).collect();
         let next = keys.next().and_then(|_| page.last().cloned());
-        Ok(ConfigReply::Records { keys: page, next, total })
+        Ok(ConfigReply::Records { keys: page, next, total, hash: None })
     }
 }

@@ -225,6 +225,7 @@ impl ConfigActor {
             failures: Vec::new(),
             resumed: 0,
             next: None,
+            follow_up: 0,
         };
         match left {
             Some(left) => Run {

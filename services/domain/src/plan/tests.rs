@@ -4,13 +4,22 @@ use super::*;
 use crate::fixtures::{REVISION, at, attributes, baseline, config, item, page, record, report, side};
 use crate::lifecycle;
 use proto_msgs::{Config, vault::Attributes};
-use proto_msgs::{Record, Rule, Sequence, record::OutcomeKind, vault::DeletedMeta, worker::Listing};
+use proto_msgs::{
+    Record, Rule, Sequence,
+    record::{Leave, LeaveKind, OutcomeKind},
+    vault::DeletedMeta,
+    worker::Listing,
+};
 
 fn listed(kind: ItemType, items: Vec<ItemMeta>) -> Inventory {
     let mut inventory = Inventory::new();
     inventory.add(kind, page(items));
     inventory.finish(kind, Listing::Live);
     inventory
+}
+
+fn leave() -> Leave {
+    Leave { actor: "a".into(), at: at(0), sequence: Sequence(1), target_version: None, kind: LeaveKind::Acknowledge }
 }
 
 fn only_step(plan: &Plan) -> &Action {
@@ -210,8 +219,7 @@ fn a_conflict_is_not_attempted_again_until_something_changes() {
     let mut overwriting = config.clone();
     overwriting.spec.behaviour.overwrite_on_conflict = true;
     assert_eq!(steps(&blocked, &overwriting, item("a", 1), &target), 1);
-    blocked.leave =
-        Some(proto_msgs::record::Leave { actor: "a".into(), at: at(0), sequence: Sequence(1), target_version: None });
+    blocked.leave = Some(leave());
     assert_eq!(steps(&blocked, &config, item("a", 1), &target), 1);
 }
 

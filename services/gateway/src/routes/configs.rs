@@ -12,7 +12,7 @@ use broker::LogError;
 use futures::{StreamExt, stream};
 use proto_msgs::{
     Config, ConfigSpec, RequestCode, Revision,
-    api::{Accepted, ApiRole, ConfigCommand, ConfigView, NameReservation},
+    api::{Accepted, ApiRole, ConfigCommand, ConfigView, NameReservation, Page},
     config::Change,
     vault::Side,
 };
@@ -45,7 +45,7 @@ pub async fn list(parts: Parts, caller: Caller, request: HttpRequest) -> Answer 
         .buffered(ASKED_AT_ONCE)
         .collect()
         .await;
-    Ok(HttpResponse::Ok().json(proto_msgs::api::Page { items: views, next: page.next, total: page.total }))
+    Ok(HttpResponse::Ok().json(Page { items: views, next: page.next, total: page.total, hash: None }))
 }
 
 pub async fn get(parts: Parts, Bare(caller): Bare, config: web::Path<String>) -> Answer {

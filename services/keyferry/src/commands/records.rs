@@ -161,6 +161,7 @@ fn outcome(kind: OutcomeKind) -> &'static str {
     match kind {
         OutcomeKind::Written => "written",
         OutcomeKind::Updated => "updated",
+        OutcomeKind::Deleted => "deleted",
         OutcomeKind::Equal => "equal",
         OutcomeKind::Settled => "settled",
         OutcomeKind::Blocked => "blocked",

@@ -46,6 +46,7 @@ pub(crate) async fn run(
         source_version: None,
         source_updated: command.listed.as_ref().and_then(|item| item.updated),
         x5t: command.listed.as_ref().and_then(|item| item.x5t.clone()),
+        deletes: false,
     };
     let record = lifecycle::intent(command.record.clone(), own.clone(), command.record.run, command.revision);
     let intent = Envelope::new(operation, correlation, started, record.clone());
