@@ -217,6 +217,10 @@ pub struct AttemptReport {
     /// The end whose vault asked to be left alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub throttled: Option<Side>,
+    /// The end whose call failed.
+    /// The end whose call failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<Side>,
     /// For how long, in milliseconds, if it said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u64>,

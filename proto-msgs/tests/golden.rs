@@ -37,6 +37,8 @@ fn every_message_reads_its_golden_bytes_and_writes_the_newest() {
     checked.message("run_with_next", Run { next: Some(next_run()), failures: vec![broken_off()], ..run() });
     checked.message("record_seen", seen());
     checked.message("record_deleting", deleting());
+    let failed = AttemptReport { failed: Some(Side::Target), ..report() };
+    checked.message("record_failed_side", Record { last_attempt: Some(failed), ..record() });
     checked.message("run_follow_up", Run { trigger: Trigger::FollowUp, follow_up: 2, ..run() });
     checked.message("config", config());
     let paused = ConfigSpec { paused: true, ..config().spec };
@@ -225,6 +227,7 @@ fn report() -> AttemptReport {
         target_version: None,
         azure_request_id: Some("8f2c".to_owned()),
         throttled: None,
+        failed: None,
         retry_after_ms: None,
     }
 }

@@ -7,8 +7,11 @@
 
 pub mod attempt;
 pub mod backoff;
+pub mod chain;
 pub mod check;
+pub mod claims;
 pub mod compare;
+pub mod health;
 pub mod index;
 pub mod inventory;
 pub mod lifecycle;

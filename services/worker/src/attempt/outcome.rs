@@ -62,6 +62,7 @@ fn failed(work: &Work<'_>, error: &VaultError) -> Record {
     }
     if !error.may_have_written {
         let report = AttemptReport {
+            failed: Some(error.side),
             throttled: (error.kind == VaultErrorKind::Throttled).then_some(error.side),
             retry_after_ms: failure.retry_after_ms,
             ..attempt_report(work, OutcomeKind::Failed, None)
@@ -71,7 +72,8 @@ fn failed(work: &Work<'_>, error: &VaultError) -> Record {
     tracing::warn!(record_id = %work.record.id, correlation_id = %work.correlation, error = error as &dyn std::error::Error, "the outcome of a write is not known");
     let named = work.named();
     let trace = Trace::MayHaveWritten { source_version: named.source_version, x5t: named.x5t };
-    end(work, failure, trace, attempt_report(work, OutcomeKind::Unknown, None))
+    let report = AttemptReport { failed: Some(error.side), ..attempt_report(work, OutcomeKind::Unknown, None) };
+    end(work, failure, trace, report)
 }
 
 fn blocked(work: &Work<'_>, code: ErrorCode, detail: Detail) -> Record {
@@ -105,6 +107,7 @@ fn attempt_report(work: &Work<'_>, outcome: OutcomeKind, target_version: Option<
         target_version,
         azure_request_id: work.request_id.clone(),
         throttled: None,
+        failed: None,
         retry_after_ms: None,
     }
 }
