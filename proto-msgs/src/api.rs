@@ -60,6 +60,9 @@ pub struct ConfigSummary {
     pub next_run: Option<Timestamp>,
     /// End of the last run whose listings were complete.
     pub last_verified_at: Option<Timestamp>,
+    /// Nothing was verified for two intervals: what is shown may be long out of date.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stale: bool,
     pub conditions: Vec<Condition>,
 }
 
@@ -91,6 +94,8 @@ pub enum ConditionKind {
     TargetWritable,
     WorkersAvailable,
     LogReadable,
+    /// The config is not paused, and not everything is stopped.
+    WorkAllowed,
 }
 
 /// A record as clients see it.
