@@ -134,9 +134,9 @@ pub enum ConfigQuery {
     },
 }
 
-/// Which records.
+/// Which records. A key that is not known is refused: half understood, a decision would be about others.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct RecordFilter {
     pub status: Option<Status>,
     pub kind: Option<ItemType>,

@@ -27,6 +27,21 @@ pub struct PlanView {
     pub hash: SetHash,
 }
 
+/// One page of a plan as clients see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanPage {
+    pub items: Vec<PlanItem>,
+    /// Pass as `cursor` for the next page; none: this was the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+    pub counts: BTreeMap<PlanAction, u64>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_found: Vec<ItemName>,
+    pub complete: bool,
+    /// The same on every page of one plan.
+    pub hash: SetHash,
+}
+
 /// What happens to one record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlanItem {
@@ -64,6 +79,19 @@ pub enum PlanAction {
 }
 
 impl PlanAction {
+    pub const ALL: [Self; 10] = [
+        Self::Nothing,
+        Self::Make,
+        Self::Update,
+        Self::Sync,
+        Self::Block,
+        Self::Disable,
+        Self::Drift,
+        Self::Miss,
+        Self::Found,
+        Self::Delete,
+    ];
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Nothing => "nothing",
