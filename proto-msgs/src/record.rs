@@ -218,7 +218,6 @@ pub struct AttemptReport {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub throttled: Option<Side>,
     /// The end whose call failed.
-    /// The end whose call failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed: Option<Side>,
     /// For how long, in milliseconds, if it said.

@@ -1,12 +1,13 @@
 //! From inventories to the log: plans, and appends what needs no call to a vault.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use actix::{ActorFutureExt, AsyncContext, Context, Handler, StreamHandler, WrapFuture};
 use broker::{Entry, LogError};
 use domain::{
-    lifecycle,
-    plan::{Action, Step, plan},
+    claims::Claims,
+    plan::{Action, Given, Step, next, plan},
+    rule::Matcher,
 };
 use futures::{StreamExt, stream};
 use proto_msgs::{
@@ -44,6 +45,7 @@ struct Frame {
     run: RunId,
     revision: Revision,
     correlation: CorrelationId,
+    matcher: Arc<Matcher>,
 }
 
 impl ConfigActor {
@@ -64,8 +66,16 @@ impl ConfigActor {
             let problem = failure.map(|failure| format!("{}: {}", failure.code, failure.message));
             self.set_condition(conditions::of(side), problem);
         }
-        let planned = plan(&self.config, &self.index, &listed.source, &listed.target);
         let Some(run) = &mut self.run else { return };
+        let planned = plan(&Given {
+            config: &self.config,
+            index: &self.index,
+            source: &listed.source,
+            target: &listed.target,
+            claims: &Claims::new(),
+            run: run.state.id,
+            now: self.parts.parts.origin.now(),
+        });
         let counts = &mut run.state.counts;
         (counts.source_items, counts.target_items) = (listed.source.len() as u64, listed.target.len() as u64);
         counts.calls += listed.calls;
@@ -95,16 +105,22 @@ impl ConfigActor {
         if std::mem::replace(&mut run.is_applying, true) {
             return;
         }
+        // A rule that cannot be followed made no steps.
+        let Ok(matcher) = Matcher::new(&self.config.spec) else {
+            run.is_applied = true;
+            return self.finish_when_done(context);
+        };
         let frame = Frame {
             parts: self.parts.parts.clone(),
             config: self.config.id,
             run: run.state.id,
             revision: self.revision,
             correlation: run.state.correlation_id,
+            matcher: Arc::new(matcher),
         };
         let steps = std::mem::take(&mut self.steps);
         for step in &steps {
-            if let Action::Sync { listed } = &step.action {
+            if let Action::Sync { listed, .. } = &step.action {
                 self.listed.insert(step.key.clone(), listed.clone());
             }
         }
@@ -163,8 +179,8 @@ impl StreamHandler<Applied> for ConfigActor {
 async fn apply(frame: Frame, step: Step, known: Option<Sequence>) -> Applied {
     // The spelling of the listing is kept; the key's may be the log's.
     let name = match &step.action {
-        Action::Sync { listed } => listed.item.name.clone(),
-        Action::Block { .. } => step.key.name.clone(),
+        Action::Sync { listed, .. } => listed.item.name.clone(),
+        Action::Block { .. } | Action::Miss(_) | Action::Found | Action::Delete { .. } => step.key.name.clone(),
     };
     let id = RecordId { config: frame.config, kind: step.key.kind, name };
     let mut tries = 1;
@@ -191,11 +207,12 @@ async fn append(
 ) -> Result<Entry<Record>, LogError> {
     let log = frame.parts.broker.log();
     let head = log.record(&id).await?;
-    let (run, revision) = (Some(frame.run), frame.revision);
+    let revision = frame.revision;
     // It waits already, for this very run or one that was interrupted, or by an append whose answer was lost.
     if let (Some(head), Action::Sync { .. }) = (&head, action)
         && head.envelope.body.status == Status::Pending
         && head.envelope.body.revision == revision
+        && head.envelope.body.delete.is_none()
     {
         return Ok(head.clone());
     }
@@ -205,13 +222,8 @@ async fn append(
         (Some(head), Some(known)) if head.sequence == known => (head.envelope.body, known),
         (Some(_) | None, _) => return Err(LogError::Conflict),
     };
-    let next = match action {
-        Action::Sync { .. } => lifecycle::pending(record, run, revision),
-        Action::Block { code, message, source_seen } => {
-            lifecycle::blocked(record, *code, message.clone(), source_seen.clone(), run, revision)
-        }
-    };
-    let envelope = frame.parts.origin.envelope(frame.correlation, next);
+    let state = next(record, action, &frame.matcher, frame.run, revision);
+    let envelope = frame.parts.origin.envelope(frame.correlation, state);
     let sequence = log.append_record(&envelope, expected).await?;
     Ok(Entry { time: envelope.time, envelope, sequence })
 }
