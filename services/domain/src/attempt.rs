@@ -109,7 +109,9 @@ pub fn thorough_write(kind: ItemType, source: &SideState, look: &Look, baseline:
             }
             same_content(kind, source, state, baseline)
         }
-        Look::Disabled { .. } | Look::Unreadable { .. } | Look::Present { same_content: false, .. } => new_version(kind),
+        Look::Disabled { .. } | Look::Unreadable { .. } | Look::Present { same_content: false, .. } => {
+            new_version(kind)
+        }
         Look::Present { state, same_content: true } => same_content(kind, source, state, baseline),
     }
 }

@@ -56,38 +56,42 @@ fn is_newer(read_at: Timestamp, left: &Prints) -> bool {
     read_at >= left_at.plus(SAME_SECOND_MARGIN)
 }
 
-/// Forbids an attempt to write over a drifted target that the policy leaves to somebody. None: it may go on.
+/// Forbids an attempt to write over a drifted target that the policy leaves to somebody: always under `block`, and until
+/// the source changes under `report`. None: it may go on.
 ///
 /// `target_seen` is what the record showed when leave was given.
 pub fn guard(
     look: &Look,
     baseline: &Baseline,
     policy: DriftPolicy,
+    is_source_changed: bool,
     given: Option<&Leave>,
     target_seen: Option<&SideState>,
 ) -> Option<Decision> {
     let there = match look {
-        Look::Present { state, .. } | Look::Disabled { state } => Some(state),
+        Look::Present { state, .. } | Look::Disabled { state } | Look::Unreadable { state } => Some(state),
         Look::Absent => None,
-        // Nothing is known of its content, or the attempt ends here anyway.
-        Look::Unreadable | Look::NameTaken => return None,
+        // The attempt ends here anyway.
+        Look::NameTaken => return None,
     };
     let is_left = there.is_some_and(|state| is_as_left(state, baseline));
     let is_seen =
         given.is_some_and(|given| given.kind == LeaveKind::Correct && leave::covers(given, target_seen, there));
-    match policy {
-        DriftPolicy::Report | DriftPolicy::Correct => None,
-        DriftPolicy::Block if is_left || is_seen => None,
-        DriftPolicy::Block => Some(Decision::block(
-            ErrorCode::Drift,
-            "the target is not as Keyferry left it, and the config blocks on drift: correct it or accept it",
-        )),
-    }
+    let why = match policy {
+        _ if is_left || is_seen => return None,
+        DriftPolicy::Correct => return None,
+        DriftPolicy::Report if is_source_changed => return None,
+        DriftPolicy::Report => "and the source has not changed since: correct it or accept it",
+        DriftPolicy::Block => "and the config blocks on drift: correct it or accept it",
+    };
+    Some(Decision::block(ErrorCode::Drift, format!("the target is not as Keyferry left it, {why}")))
 }
 
-/// Whether a target that was read is the very one that was left, content and metadata.
+/// Whether a target that was read is the very one that was left, content and metadata. Where somebody accepted it as it
+/// was listed, no version is known: metadata alone tells.
 pub fn is_as_left(target: &SideState, baseline: &Baseline) -> bool {
-    crate::attempt::is_as_left(target, baseline) && print_of(target) == print_of(&baseline.target)
+    let is_version_left = baseline.target.version.is_none() || crate::attempt::is_as_left(target, baseline);
+    is_version_left && print_of(target) == print_of(&baseline.target)
 }
 
 #[cfg(test)]
@@ -142,8 +146,9 @@ mod tests {
             target_version: Some(version.parse().unwrap()),
             kind,
         };
-        let may =
-            |look: &Look, policy, leave: Option<Leave>| guard(look, &left, policy, leave.as_ref(), None).is_none();
+        let may = |look: &Look, policy, leave: Option<Leave>| {
+            guard(look, &left, policy, true, leave.as_ref(), None).is_none()
+        };
         assert!(may(&foreign, DriftPolicy::Report, None) && may(&foreign, DriftPolicy::Correct, None));
         assert!(!may(&foreign, DriftPolicy::Block, None) && !may(&Look::Absent, DriftPolicy::Block, None));
         assert!(may(&foreign, DriftPolicy::Block, Some(leave("t9", LeaveKind::Correct))));
@@ -151,5 +156,29 @@ mod tests {
         assert!(!may(&foreign, DriftPolicy::Block, Some(leave("t9", LeaveKind::Acknowledge))));
         let as_left = Look::Present { state: left.target.clone(), same_content: false };
         assert!(may(&as_left, DriftPolicy::Block, None));
+    }
+
+    #[test]
+    fn drift_policy_report_writes_over_drift_only_with_a_change_of_the_source() {
+        let left = baseline(side("s1", 1), 10);
+        let foreign = Look::Present { state: side("t9", 600), same_content: false };
+        for look in [&foreign, &Look::Absent] {
+            for (policy, changed, may) in [
+                (DriftPolicy::Report, false, false),
+                (DriftPolicy::Report, true, true),
+                (DriftPolicy::Correct, false, true),
+                (DriftPolicy::Block, true, false),
+            ] {
+                assert_eq!(guard(look, &left, policy, changed, None, None).is_none(), may, "{policy:?} {changed}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_accepted_without_a_version_is_left_as_long_as_its_metadata_is() {
+        let left = baseline(side("s1", 1), 10);
+        let accepted = Baseline { target: SideState { version: None, ..left.target.clone() }, ..left.clone() };
+        assert!(is_as_left(&left.target, &accepted));
+        assert!(!is_as_left(&SideState { updated: Some(at(501)), ..left.target }, &accepted));
     }
 }

@@ -87,13 +87,11 @@ pub fn deleted(record: Record, report: AttemptReport, now: Timestamp) -> Record 
     }
 }
 
-/// The item of a delete that was due is at the source after all: its next attempt is an ordinary one.
-///
-/// `operation`: this attempt's own intent, which wrote nothing.
-pub fn came_back(record: Record, operation: MessageId, report: AttemptReport) -> Record {
+/// The item of a delete that was due is at the source after all: its next attempt is an ordinary one. That attempt settles
+/// what is unresolved.
+pub fn came_back(record: Record, report: AttemptReport) -> Record {
     let revision = record.revision;
-    let unresolved = record.unresolved.clone().filter(|carried| carried.operation != operation);
-    Record { unresolved, last_attempt: Some(report), ..asked(record, revision) }
+    Record { last_attempt: Some(report), ..asked(record, revision) }
 }
 
 /// Will be synced at once, reading both ends: somebody asked.

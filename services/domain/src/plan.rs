@@ -179,4 +179,6 @@ fn listed_state(item: &ItemMeta) -> SideState {
 }
 
 #[cfg(test)]
+mod rules;
+#[cfg(test)]
 mod tests;

@@ -21,43 +21,29 @@ use crate::{
     rule::Matched,
 };
 
-/// What a record whose item is not listed wants.
-enum Wanted {
-    Nothing,
-    Action(Action),
-    /// Its target item is to be deleted, if the breaker lets it.
-    Delete(DeleteTrigger),
-}
-
-impl From<Option<Action>> for Wanted {
-    fn from(action: Option<Action>) -> Self {
-        action.map_or(Self::Nothing, Self::Action)
-    }
-}
-
 impl Planner<'_> {
     /// What the records want whose item is not live at the source.
     pub(super) fn absent<'i>(
         &self,
         records: impl Iterator<Item = (&'i RecordKey, &'i IndexEntry)>,
     ) -> Vec<(&'i RecordKey, Option<Action>)> {
-        let wanted: Vec<_> = records.map(|(key, entry)| (key, self.unlisted(key, entry))).collect();
-        let held = self.held(&wanted);
-        let action = |(key, wanted): (&'i RecordKey, Wanted)| match wanted {
-            Wanted::Nothing => (key, None),
-            Wanted::Action(action) => (key, Some(action)),
-            Wanted::Delete(seen) => (key, Some(Action::Delete { seen, held: held.get(key).cloned() })),
-        };
-        wanted.into_iter().map(action).collect()
+        let mut wanted: Vec<_> = records.map(|(key, entry)| (key, self.unlisted(key, entry))).collect();
+        let reasons = self.held(&wanted);
+        for (key, action) in &mut wanted {
+            if let Some(Action::Delete { held, .. }) = action {
+                *held = reasons.get(*key).cloned();
+            }
+        }
+        wanted
     }
 
     /// Deletes that are held already stay so until somebody releases them, and those that may go are not judged again;
     /// the others are for the breaker.
-    fn held(&self, wanted: &[(&RecordKey, Wanted)]) -> BTreeMap<RecordKey, String> {
+    fn held(&self, wanted: &[(&RecordKey, Option<Action>)]) -> BTreeMap<RecordKey, String> {
         let given = self.given;
         let (held, due): (BTreeSet<_>, BTreeSet<_>) = wanted
             .iter()
-            .filter(|(key, wanted)| matches!(wanted, Wanted::Delete(_)) && !self.may_go(key))
+            .filter(|(key, wanted)| matches!(wanted, Some(Action::Delete { .. })) && !self.may_go(key))
             .map(|(key, _)| (*key).clone())
             .partition(|key| given.index.get(key).is_some_and(|entry| entry.status == Status::BlockedDeleteHeld));
         let mut reasons = breaker(&due, given.index, given.source, given.now);
@@ -71,26 +57,29 @@ impl Planner<'_> {
         self.given.index.get(key).is_some_and(may)
     }
 
-    fn unlisted(&self, key: &RecordKey, entry: &IndexEntry) -> Wanted {
+    fn unlisted(&self, key: &RecordKey, entry: &IndexEntry) -> Option<Action> {
         if is_left_alone(Some(entry)) || matches!(entry.status, Status::Disabled | Status::Deleted) {
-            return Wanted::Nothing;
+            return None;
         }
         if !self.is_of_config(key) {
             let message = "the item's type is no longer among those of the config";
-            return Wanted::Action(block(ErrorCode::RuleNoMatch, message, None));
+            return Some(block(ErrorCode::RuleNoMatch, message, None));
         }
         if self.matcher.matches_name(&key.name) == Matched::No {
-            return Wanted::Action(block(ErrorCode::RuleNoMatch, "the rule no longer matches this item", None));
+            return Some(block(ErrorCode::RuleNoMatch, "the rule no longer matches this item", None));
         }
         let behaviour = &self.given.config.spec.behaviour;
-        let follows_soft_delete = behaviour.propagate_deletes && behaviour.delete_trigger == DeleteTrigger::Deleted;
+        // Where nothing was carried over, there is nothing to delete.
+        let follows_soft_delete = behaviour.propagate_deletes
+            && behaviour.delete_trigger == DeleteTrigger::Deleted
+            && entry.baseline.is_some();
         let deleted = self.given.source.deleted(key);
         if let Some(deleted) = deleted.filter(|_| !follows_soft_delete) {
-            return super::or_found(Some(entry), self.soft_deleted(key, &deleted.item, Some(entry))).into();
+            return super::or_found(Some(entry), self.soft_deleted(key, &deleted.item, Some(entry)));
         }
         let source = self.given.source;
         if !source.is_complete(key.kind, Listing::Live) || !source.is_complete(key.kind, Listing::Deleted) {
-            return Wanted::Nothing;
+            return None;
         }
         let seen = if deleted.is_some() { DeleteTrigger::Deleted } else { DeleteTrigger::Purged };
         self.missing(key, entry, seen)
@@ -111,17 +100,17 @@ impl Planner<'_> {
         })
     }
 
-    fn missing(&self, key: &RecordKey, entry: &IndexEntry, seen: DeleteTrigger) -> Wanted {
+    fn missing(&self, key: &RecordKey, entry: &IndexEntry, seen: DeleteTrigger) -> Option<Action> {
         let behaviour = &self.given.config.spec.behaviour;
         let miss = Miss { run: self.given.run, at: self.given.now };
         match &entry.miss {
-            None => return Wanted::Action(Action::Miss(miss)),
-            Some(first) if !is_second_miss(first, &miss, behaviour.interval.as_duration()) => return Wanted::Nothing,
+            None => return Some(Action::Miss(miss)),
+            Some(first) if !is_second_miss(first, &miss, behaviour.interval.as_duration()) => return None,
             Some(_) => {}
         }
         let gone = |why: &str| {
             let message = format!("missing from two complete inventories of the source; the target is untouched{why}");
-            Wanted::Action(block(ErrorCode::SourceGone, &message, None))
+            Some(block(ErrorCode::SourceGone, &message, None))
         };
         let Some(left) = entry.baseline.as_ref().filter(|_| behaviour.propagate_deletes) else { return gone("") };
         if left.how == Arrival::Adopted {
@@ -135,15 +124,15 @@ impl Planner<'_> {
             return gone(", since another config owns it");
         }
         match drift::target(key, left, self.given.target) {
-            Target::AsLeft => Wanted::Delete(seen),
-            Target::Changed(listed) => Wanted::Action(Action::Block {
+            Target::AsLeft => Some(Action::Delete { seen, held: None }),
+            Target::Changed(listed) => Some(Action::Block {
                 code: ErrorCode::Drift,
                 message: "gone at the source; its copy is not as Keyferry left it, so it is not deleted".to_owned(),
                 source_seen: None,
                 target_seen: Some(listed_state(&listed.item)),
             }),
             Target::Missing | Target::SoftDeleted => gone(", where the item is gone as well"),
-            Target::Unknown => Wanted::Nothing,
+            Target::Unknown => None,
         }
     }
 }
