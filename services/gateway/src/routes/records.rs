@@ -52,13 +52,7 @@ pub async fn list(parts: Parts, caller: Caller, config: web::Path<String>, reque
     let (keys, next, total, hash) = match asking::records(&parts, &caller, &config, question).await? {
         ConfigReply::Records { keys, next, total, hash } => (keys, next, total, hash),
         ConfigReply::Refused { refusal } => return Err(refusal.into()),
-        ConfigReply::Summary { .. } | ConfigReply::Plan { .. } => {
-            return Err(Failure::new(
-                RequestCode::Internal,
-                "the coordinator answered something else",
-                "run one version everywhere",
-            ));
-        }
+        ConfigReply::Summary { .. } | ConfigReply::Plan { .. } => return Err(asking::stranger()),
     };
     let log = &parts.broker.log();
     let views: Vec<RecordView> = stream::iter(keys)
@@ -75,9 +69,9 @@ pub async fn list(parts: Parts, caller: Caller, config: web::Path<String>, reque
     Ok(HttpResponse::Ok().json(Page { items: views, next, total: Some(total), hash }))
 }
 
-type Path = web::Path<(String, String, String)>;
+pub type Path = web::Path<(String, String, String)>;
 
-fn key(kind: &str, name: &str) -> Result<RecordKey, Failure> {
+pub fn key(kind: &str, name: &str) -> Result<RecordKey, Failure> {
     let kind: ItemType = kind
         .parse()
         .map_err(|error| Failure::invalid(format!("type: {error}"), "use secrets, certificates or keys"))?;
