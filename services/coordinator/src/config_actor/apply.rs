@@ -5,19 +5,21 @@ use std::{sync::Arc, time::Duration};
 use actix::{ActorFutureExt, AsyncContext, Context, Handler, StreamHandler, WrapFuture};
 use broker::{Entry, LogError};
 use domain::{
+    backoff,
     claims::Claims,
-    plan::{Action, Given, Step, next, plan},
-    rule::Matcher,
+    index::Index,
+    plan::{Action, Given, Plan, Step, next, plan},
+    rule::{Matcher, RuleError},
 };
 use futures::{StreamExt, stream};
 use proto_msgs::{
-    ConfigId, CorrelationId, ErrorCode, Record, RecordId, Revision, RunId, Sequence, Status,
-    run::Phase,
+    ConfigId, CorrelationId, ErrorCode, Record, RecordId, Revision, Run, RunId, Sequence, Status,
+    run::{Phase, Trigger},
     vault::{CallFailure, Detail, Side},
 };
 
 use super::{
-    ConfigActor, conditions,
+    ConfigActor,
     inventory::{self, Inventories, PageFailed},
 };
 use crate::CoordinatorParts;
@@ -54,36 +56,40 @@ impl ConfigActor {
         let (address, correlation) = (context.address(), self.correlation());
         let listing = inventory::list(self.parts.clone(), self.config.clone(), correlation, address);
         context.spawn(listing.into_actor(self).map(move |listed, actor, context| {
-            if actor.run.as_ref().is_some_and(|active| active.state.id == run) {
+            let is_due = |state: &Run| state.id == run && state.phase == Phase::Listing;
+            if actor.run.as_ref().is_some_and(|active| is_due(&active.state)) && !actor.is_halted() {
                 actor.plan(listed, context);
             }
         }));
+    }
+
+    /// What the next run does, if it sees these inventories.
+    pub(super) fn plan_of(&self, run: RunId, listed: &Inventories) -> Result<Plan, RuleError> {
+        self.parts.claims.with(|claims| plan(&self.given(run, listed, claims)))
+    }
+
+    pub(super) fn given<'a>(&'a self, run: RunId, listed: &'a Inventories, claims: &'a Claims) -> Given<'a> {
+        let (source, target) = (&listed.source, &listed.target);
+        Given { config: &self.config, index: &self.index, source, target, claims, run, now: self.now() }
     }
 
     fn plan(&mut self, listed: Inventories, context: &mut Context<Self>) {
         for side in [Side::Source, Side::Target] {
             let failure = listed.failures.iter().find(|failure| failure.side == side);
             let problem = failure.map(|failure| format!("{}: {}", failure.code, failure.message));
-            self.set_condition(conditions::of(side), problem);
+            self.listed_side(side, problem);
         }
+        let Some(run) = self.run.as_ref().map(|run| run.state.clone()) else { return };
+        let planned = self.plan_of(run.id, &listed).map(|planned| only_due(&self.index, run.trigger, planned));
         let Some(run) = &mut self.run else { return };
-        let planned = plan(&Given {
-            config: &self.config,
-            index: &self.index,
-            source: &listed.source,
-            target: &listed.target,
-            claims: &Claims::new(),
-            run: run.state.id,
-            now: self.parts.parts.origin.now(),
-        });
         let counts = &mut run.state.counts;
         (counts.source_items, counts.target_items) = (listed.source.len() as u64, listed.target.len() as u64);
         counts.calls += listed.calls;
         counts.complete = listed.failures.is_empty();
         self.steps = match planned {
             Ok(planned) => {
-                let is_sync = |step: &&Step| matches!(step.action, Action::Sync { .. });
-                counts.planned = planned.steps.iter().filter(is_sync).count() as u64;
+                let is_attempt = |step: &&Step| is_attempt(&step.action);
+                counts.planned = planned.steps.iter().filter(is_attempt).count() as u64;
                 counts.unchanged = planned.unchanged;
                 planned.steps
             }
@@ -101,7 +107,8 @@ impl ConfigActor {
 
     /// Begins to write the plan's steps, once.
     pub(super) fn apply(&mut self, context: &mut Context<Self>) {
-        let Some(run) = &mut self.run else { return };
+        let is_halted = self.is_halted();
+        let Some(run) = self.run.as_mut().filter(|_| !is_halted) else { return };
         if std::mem::replace(&mut run.is_applying, true) {
             return;
         }
@@ -133,6 +140,29 @@ impl ConfigActor {
     }
 }
 
+/// Whether a step leads to an attempt.
+fn is_attempt(action: &Action) -> bool {
+    match action {
+        Action::Sync { .. } | Action::Delete { held: None, .. } => true,
+        Action::Block { .. } | Action::Miss(_) | Action::Found | Action::Delete { held: Some(_), .. } => false,
+    }
+}
+
+/// Without what a follow-up run leaves alone: what failed and only somebody can mend has one attempt in each cycle.
+fn only_due(index: &Index, trigger: Trigger, mut plan: Plan) -> Plan {
+    let waits_for_somebody = |step: &Step| {
+        let entry = index.get(&step.key).filter(|entry| entry.status == Status::Failed);
+        let ran_out = entry.map(|entry| entry.code.is_some_and(|code| backoff::ran_out(code, entry.attempt)));
+        matches!(step.action, Action::Sync { .. }) && ran_out == Some(false)
+    };
+    if trigger == Trigger::FollowUp {
+        let planned = plan.steps.len();
+        plan.steps.retain(|step| !waits_for_somebody(step));
+        plan.unchanged += (planned - plan.steps.len()) as u64;
+    }
+    plan
+}
+
 impl Handler<PageFailed> for ConfigActor {
     type Result = ();
 
@@ -141,7 +171,7 @@ impl Handler<PageFailed> for ConfigActor {
         let state = self.run.as_ref().map(|run| &run.state);
         if state.is_some_and(|run| run.correlation_id == correlation && run.phase == Phase::Listing) {
             let problem = format!("{}: {}; it is tried again", failure.code, failure.detail.message);
-            self.set_condition(conditions::of(side), Some(problem));
+            self.listed_side(side, Some(problem));
         }
     }
 }
@@ -151,7 +181,7 @@ impl StreamHandler<Applied> for ConfigActor {
         match applied {
             Applied::Stored(entry) => {
                 let key = entry.envelope.body.id.key();
-                let is_news = self.index.upsert(&entry.envelope.body, entry.sequence);
+                let is_news = self.take_in(&entry);
                 // One that waited in the log already is known, and may be in nobody's queue.
                 let is_newest = self.index.get(&key).is_some_and(|known| known.sequence == entry.sequence);
                 if is_news || (is_newest && self.work.get(&key).is_none()) {
@@ -208,12 +238,7 @@ async fn append(
     let log = frame.parts.broker.log();
     let head = log.record(&id).await?;
     let revision = frame.revision;
-    // It waits already, for this very run or one that was interrupted, or by an append whose answer was lost.
-    if let (Some(head), Action::Sync { .. }) = (&head, action)
-        && head.envelope.body.status == Status::Pending
-        && head.envelope.body.revision == revision
-        && head.envelope.body.delete.is_none()
-    {
+    if let Some(head) = head.as_ref().filter(|head| waits_already(&head.envelope.body, frame, action)) {
         return Ok(head.clone());
     }
     let (record, expected) = match (head, known) {
@@ -226,4 +251,42 @@ async fn append(
     let envelope = frame.parts.origin.envelope(frame.correlation, state);
     let sequence = log.append_record(&envelope, expected).await?;
     Ok(Entry { time: envelope.time, envelope, sequence })
+}
+
+/// Whether the record waits already for what the step wants: for this very run, which may have been resumed, or because
+/// somebody asked for it.
+fn waits_already(head: &Record, frame: &Frame, action: &Action) -> bool {
+    let is_wanted = match action {
+        Action::Sync { .. } => head.delete.is_none(),
+        Action::Delete { seen, held: None } => head.delete == Some(*seen),
+        Action::Block { .. } | Action::Miss(_) | Action::Found | Action::Delete { held: Some(_), .. } => false,
+    };
+    let is_of_run = head.run.is_none_or(|run| run == frame.run);
+    is_wanted && is_of_run && head.status == Status::Pending && head.revision == frame.revision && !head.removed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{key, listed, record};
+    use domain::backoff::ATTEMPTS_MAX;
+
+    #[test]
+    fn a_follow_up_run_attempts_what_ran_out_and_leaves_the_rest_to_the_next_cycle() {
+        let mut index = Index::new();
+        for (name, code, attempt) in
+            [("auth", ErrorCode::TargetAuthFailed, 1), ("net", ErrorCode::TransientNetwork, ATTEMPTS_MAX)]
+        {
+            let failed = Record { code: Some(code), attempt, ..record(1, name, Status::Failed) };
+            index.upsert(&failed, Sequence(1));
+        }
+        let step = |name| Step { key: key(name), action: Action::Sync { listed: listed(name), thorough: false } };
+        let all = Plan { steps: ["auth", "net", "new"].map(step).into(), ..Plan::default() };
+        let names = |trigger| {
+            let plan = only_due(&index, trigger, all.clone());
+            plan.steps.into_iter().map(|step| step.key.name.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(names(Trigger::Schedule), ["auth", "net", "new"]);
+        assert_eq!(names(Trigger::FollowUp), ["net", "new"]);
+    }
 }
