@@ -73,9 +73,7 @@ impl Planner<'_> {
                 format!("the config `{owner}` wrote or adopted this target item first, so it is that config's");
             return Some(block(ErrorCode::TargetClaimed, &message, Some(item)));
         }
-        let target = self.given.target;
-        let is_soft_deleted = target.deleted(key).is_some() && target.live(key).is_none();
-        if is_soft_deleted && !was_synced {
+        if self.is_soft_deleted(key) && !was_synced {
             return Some(soft_deleted_at_target(item));
         }
         let is_asked = !was_synced || entry.is_some_and(|entry| entry.status == Status::BlockedTargetNameTaken);
@@ -86,6 +84,11 @@ impl Planner<'_> {
             };
             block(ErrorCode::TargetNameTaken, message, Some(item))
         })
+    }
+
+    /// A write to that name would be refused, as far as is listed.
+    fn is_soft_deleted(&self, key: &RecordKey) -> bool {
+        self.given.target.deleted(key).is_some() && self.given.target.live(key).is_none()
     }
 
     /// Whether the listings show what is in the way. A plain secret or key in a certificate's way is seen only where
@@ -121,15 +124,18 @@ impl Planner<'_> {
 
     fn by_baseline(&self, key: &RecordKey, listed: &Listed, entry: &IndexEntry, left: &Prints) -> Option<Action> {
         let sync = |thorough| Some(Action::Sync { listed: listed.clone(), thorough });
+        let is_soft_deleted = self.is_soft_deleted(key);
+        let write =
+            |thorough| if is_soft_deleted { Some(soft_deleted_at_target(&listed.item)) } else { sync(thorough) };
         let (change, policy) = (change(&listed.item, left), self.given.config.spec.behaviour.drift_policy);
         let drift = match drift::target(key, left, self.given.target) {
             // Under `block` every attempt looks at the target first.
             Target::AsLeft | Target::Unknown if entry.status == Status::Active => {
-                return (change != Change::None).then(|| sync(policy == DriftPolicy::Block)).flatten();
+                return (change != Change::None).then(|| write(policy == DriftPolicy::Block)).flatten();
             }
             Target::AsLeft => return sync(entry.status == Status::Drifted || policy == DriftPolicy::Block),
             Target::Unknown if entry.status == Status::Drifted => None,
-            Target::Unknown => return sync(policy == DriftPolicy::Block),
+            Target::Unknown => return write(policy == DriftPolicy::Block),
             Target::Changed(there) => Some(drifted(Some(there), "it was changed", listed)),
             Target::Missing => Some(drifted(None, "it is missing", listed)),
             Target::SoftDeleted => Some(drifted(None, "it is soft-deleted", listed)),
@@ -140,10 +146,8 @@ impl Planner<'_> {
                 DriftPolicy::Report => change == Change::Certain,
                 DriftPolicy::Block => false,
             };
-        let is_soft_deleted = self.given.target.deleted(key).is_some() && self.given.target.live(key).is_none();
         match (is_to_be_written, policy, change) {
-            (true, _, _) if is_soft_deleted => Some(soft_deleted_at_target(&listed.item)),
-            (true, _, _) => sync(true),
+            (true, _, _) => write(true),
             // The read tells whether the source changed; only then is the target written.
             (false, DriftPolicy::Report, Change::Possible) if !is_soft_deleted => sync(false),
             (false, _, _) => drift,

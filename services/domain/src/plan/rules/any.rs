@@ -22,13 +22,14 @@ prop_compose! {
         delete in prop::option::of(Just(DeleteTrigger::Purged)),
         is_unresolved in any::<bool>(),
     ) -> Record {
-        let code = match status {
-            Status::Disabled => Some(code),
-            Status::Deleted => Some(ErrorCode::SourceGone),
-            Status::Drifted => Some(ErrorCode::Drift),
-            Status::Failed | Status::Retrying => Some(ErrorCode::TransientNetwork),
-            status => status.blocking_code(),
-        };
+        let codes = [
+            (Status::Disabled, code),
+            (Status::Deleted, ErrorCode::SourceGone),
+            (Status::Drifted, ErrorCode::Drift),
+            (Status::Failed, ErrorCode::TransientNetwork),
+            (Status::Retrying, ErrorCode::TransientNetwork),
+        ];
+        let code = codes.into_iter().find(|(of, _)| *of == status).map(|(_, code)| code).or(status.blocking_code());
         let left = how.map(|how| proto_msgs::record::Baseline { how, ..baseline(side("s1", 1), 10) });
         let is_deleting = matches!(status, Status::Pending | Status::Retrying | Status::BlockedDeleteHeld);
         let record = Record {
