@@ -21,7 +21,7 @@ pub(super) async fn conclude(mut work: Work<'_>, result: Result<End, Halt>) -> R
         Ok(End::Deleted(outcome)) => deleted(&work, outcome),
         Ok(End::CameBack) => came_back(&work),
         Err(Halt::Vault(error)) => {
-            if error.kind == VaultErrorKind::SoftDeleted && error.side == Side::Target {
+            if error.kind == VaultErrorKind::SoftDeleted && error.side == Side::Target && work.seen.is_none() {
                 steps::see_deleted(&mut work).await;
             }
             failed(&work, &error)
