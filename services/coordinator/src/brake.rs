@@ -1,7 +1,7 @@
 //! The emergency stop, as this coordinator knows it.
 //!
 //! Followed live and read again and again, so that it is known soon after it was pulled and never forgotten. While it
-//! may have been missed, it counts as pulled: nothing begins before it was read. Deliberately absent: pulling it, and
+//! may have been missed, nothing begins before it was read. Deliberately absent: pulling it, and
 //! the stop of writes that are under way, which is the workers'.
 
 use std::{cell::RefCell, rc::Rc, time::Duration};
@@ -43,9 +43,14 @@ impl Brake {
         Some(format!("{} stopped everything at {}{why}; `keyferry resume-all` ends it", change.actor, change.at))
     }
 
+    /// Whether everything is stopped, as far as is known.
     pub(crate) fn is_pulled(&self) -> bool {
-        let known = self.0.borrow();
-        known.read_at.is_none() || known.newest.as_ref().is_some_and(|(_, control)| control.stopped)
+        self.0.borrow().newest.as_ref().is_some_and(|(_, control)| control.stopped)
+    }
+
+    /// Whether something may begin: it is known that nothing is stopped.
+    pub(crate) fn is_released(&self) -> bool {
+        self.0.borrow().read_at.is_some() && !self.is_pulled()
     }
 
     fn hear(&self, entry: Entry<Control>) {
@@ -102,13 +107,6 @@ pub(crate) async fn follow(parts: CoordinatorParts, brake: Brake, mut heard: Box
 }
 
 #[cfg(test)]
-pub(crate) fn released() -> Brake {
-    let brake = Brake::default();
-    brake.read(None, BootTime::default());
-    brake
-}
-
-#[cfg(test)]
 mod tests {
     use super::*;
     use proto_msgs::{CorrelationId, Envelope, MessageId, Timestamp, config::Change};
@@ -130,21 +128,22 @@ mod tests {
     #[test]
     fn nothing_begins_before_the_stop_was_read_and_again_after_a_gap() {
         let brake = Brake::default();
-        assert!(brake.is_pulled());
+        assert!(!brake.is_released());
         brake.read(None, BootTime::default());
-        assert!(!brake.is_pulled() && brake.reason().is_none());
+        assert!(brake.is_released() && brake.reason().is_none());
         brake.missed();
-        assert!(brake.is_pulled() && brake.reason().is_some());
+        assert!(!brake.is_released() && brake.reason().is_some());
     }
 
     #[test]
     fn the_newest_word_counts_whichever_way_it_came_and_says_who_and_why() {
-        let brake = released();
+        let brake = Brake::default();
+        brake.read(None, BootTime::default());
         brake.hear(entry(7, true));
         brake.read(Some(entry(6, false)), BootTime::default());
         let reason = brake.reason().unwrap();
         assert!(brake.is_pulled() && reason.contains("ann") && reason.contains("smoke"), "{reason}");
         brake.hear(entry(8, false));
-        assert!(!brake.is_pulled());
+        assert!(brake.is_released() && !brake.is_pulled());
     }
 }

@@ -5,7 +5,6 @@ use std::{sync::Arc, time::Duration};
 use actix::{ActorFutureExt, AsyncContext, Context, Handler, StreamHandler, WrapFuture};
 use broker::{Entry, LogError};
 use domain::{
-    backoff,
     claims::Claims,
     index::Index,
     plan::{Action, Given, Plan, Step, next, plan},
@@ -21,6 +20,7 @@ use proto_msgs::{
 use super::{
     ConfigActor,
     inventory::{self, Inventories, PageFailed},
+    schedule::ran_out,
 };
 use crate::CoordinatorParts;
 
@@ -57,8 +57,10 @@ impl ConfigActor {
         let listing = inventory::list(self.parts.clone(), self.config.clone(), correlation, address);
         context.spawn(listing.into_actor(self).map(move |listed, actor, context| {
             let is_due = |state: &Run| state.id == run && state.phase == Phase::Listing;
-            if actor.run.as_ref().is_some_and(|active| is_due(&active.state)) && !actor.is_halted() {
-                actor.plan(listed, context);
+            match &actor.run {
+                Some(active) if is_due(&active.state) && !actor.is_halted() => actor.plan(listed, context),
+                Some(active) if is_due(&active.state) => actor.interrupt(),
+                Some(_) | None => {}
             }
         }));
     }
@@ -107,8 +109,10 @@ impl ConfigActor {
 
     /// Begins to write the plan's steps, once.
     pub(super) fn apply(&mut self, context: &mut Context<Self>) {
-        let is_halted = self.is_halted();
-        let Some(run) = self.run.as_mut().filter(|_| !is_halted) else { return };
+        if self.is_halted() {
+            return self.interrupt();
+        }
+        let Some(run) = self.run.as_mut().filter(|run| !run.is_interrupted) else { return };
         if std::mem::replace(&mut run.is_applying, true) {
             return;
         }
@@ -151,9 +155,9 @@ fn is_attempt(action: &Action) -> bool {
 /// Without what a follow-up run leaves alone: what failed and only somebody can mend has one attempt in each cycle.
 fn only_due(index: &Index, trigger: Trigger, mut plan: Plan) -> Plan {
     let waits_for_somebody = |step: &Step| {
-        let entry = index.get(&step.key).filter(|entry| entry.status == Status::Failed);
-        let ran_out = entry.map(|entry| entry.code.is_some_and(|code| backoff::ran_out(code, entry.attempt)));
-        matches!(step.action, Action::Sync { .. }) && ran_out == Some(false)
+        let failed = index.get(&step.key).filter(|entry| entry.status == Status::Failed);
+        let is_theirs = failed.is_some_and(|entry| !ran_out(entry.status, entry.code, entry.attempt));
+        is_theirs && matches!(step.action, Action::Sync { .. })
     };
     if trigger == Trigger::FollowUp {
         let planned = plan.steps.len();

@@ -196,7 +196,7 @@ async fn dispatch(parts: ConfigParts, standing: Rc<Standing>, job: Job) -> Dispa
     let revision = command.revision;
     let is_wanted = || {
         let is_of_now = standing.revision.get() == Some(revision);
-        let may_go = !parts.brake.is_pulled() && (passes_holds || !parts.is_held());
+        let may_go = parts.brake.is_released() && (passes_holds || !parts.is_held());
         is_of_now && may_go && parts.tenure.holds(parts.parts.origin.boot())
     };
     let end = match hand_over(&parts, is_wanted, command, correlation).await {

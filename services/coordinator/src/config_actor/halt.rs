@@ -12,7 +12,7 @@ use proto_msgs::{
     run::RunEnd,
 };
 
-use super::ConfigActor;
+use super::{ConfigActor, run::ActiveRun};
 
 /// Under which revision a config's work is sent; none: none is.
 pub(super) fn sent_under(config: &Config, revision: Revision) -> Option<Revision> {
@@ -20,7 +20,7 @@ pub(super) fn sent_under(config: &Config, revision: Revision) -> Option<Revision
 }
 
 impl ConfigActor {
-    /// Whether nothing may be started or dispatched, whoever asks.
+    /// Whether nothing may be started or dispatched until somebody lets it go on.
     pub(super) fn is_halted(&self) -> bool {
         self.config.spec.paused || self.parts.brake.is_pulled()
     }
@@ -41,7 +41,7 @@ impl ConfigActor {
 
     /// Whether work may begin: everything that others know of this target vault is known here, too.
     pub(super) fn may_work(&self) -> bool {
-        self.may_act() && !self.is_halted() && self.parts.claims.are_whole()
+        self.may_act() && !self.config.spec.paused && self.parts.brake.is_released() && self.parts.claims.are_whole()
     }
 
     pub(super) fn check_halt(&mut self) {
@@ -50,16 +50,23 @@ impl ConfigActor {
         self.set_condition(ConditionKind::WorkAllowed, problem);
     }
 
-    /// Ends the open run, once its attempts came in and what it was writing is written; another goes on in its place.
-    pub(super) fn rest(&mut self, context: &mut Context<Self>) {
+    /// Whether the open run is not to go on, though it may be let again by now.
+    pub(super) fn is_interrupted(&self) -> bool {
+        self.run.as_ref().is_some_and(|run| run.is_interrupted)
+    }
+
+    /// The open run is not to go on: a later one does.
+    pub(super) fn interrupt(&mut self) {
         self.steps.clear();
-        if self.work.has_attempts() {
-            return;
+        if let Some(run) = self.run.as_mut().filter(|run| run.state.is_open()) {
+            run.is_interrupted = true;
         }
-        let Some(run) = self.run.as_ref().filter(|run| run.state.is_open()) else { return };
-        if run.is_applying && !run.is_applied {
-            return;
-        }
+    }
+
+    /// Ends an interrupted run, once its attempts came in and what it was writing is written.
+    pub(super) fn end_interrupted(&mut self, context: &mut Context<Self>) {
+        let is_quiet = |run: &ActiveRun| run.state.is_open() && (run.is_applied || !run.is_applying);
+        let Some(run) = self.run.as_ref().filter(|run| is_quiet(run) && !self.work.has_attempts()) else { return };
         let trigger = run.state.trigger;
         let next = self.want_run(trigger, None);
         if let Some(run) = &mut self.run {

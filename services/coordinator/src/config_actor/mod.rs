@@ -218,8 +218,10 @@ impl ConfigActor {
             return;
         }
         if self.is_halted() {
-            self.rest(context);
-            return;
+            self.interrupt();
+        }
+        if self.is_interrupted() {
+            self.end_interrupted(context);
         }
         self.start_when_due(context);
         self.pump(context);
@@ -271,6 +273,9 @@ impl Handler<Updated> for ConfigActor {
             run.outstanding.retain(|key| work.get(key).is_some());
         }
         self.schedule_edited(has_run || dropped > 0);
+        if self.is_halted() {
+            self.interrupt();
+        }
     }
 }
 

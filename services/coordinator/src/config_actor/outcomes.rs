@@ -11,6 +11,7 @@ use super::{
     ConfigActor,
     dispatch::needs,
     is_outdated,
+    schedule::ran_out,
     work::{Due, Item, Permits, Stage},
 };
 use crate::vault_actor::Need;
@@ -51,6 +52,9 @@ impl ConfigActor {
                 self.came_back(&key, record);
                 self.work.remove(&key);
                 self.done(&key);
+                if ran_out(record.status, record.code, record.attempt) {
+                    self.follow_up_soon();
+                }
                 if lifecycle::is_doubtful(record) {
                     self.work.put(key, Item::new(entry, Stage::Queued));
                 }

@@ -33,6 +33,8 @@ pub(super) struct ActiveRun {
     pub is_applying: bool,
     /// They are all there.
     pub is_applied: bool,
+    /// A pause or the emergency stop came: it ends as soon as nothing of it is under way.
+    pub is_interrupted: bool,
     /// Steps that could not be written.
     pub unapplied: u64,
     /// Why nothing could be planned.
@@ -60,6 +62,7 @@ impl ActiveRun {
             outstanding: BTreeSet::new(),
             is_applying: false,
             is_applied: false,
+            is_interrupted: false,
             unapplied: 0,
             failure: None,
             marking: Marking::No,
@@ -286,7 +289,7 @@ impl ConfigActor {
         let has_failures = self.has_failures();
         let Some(run) = &self.run else { return };
         let is_over = run.outstanding.is_empty() || now.since(run.since) >= limit;
-        if !run.is_applied || !is_over || !run.state.is_open() {
+        if !run.is_applied || !is_over || run.is_interrupted || !run.state.is_open() {
             return;
         }
         let is_partial =

@@ -8,7 +8,7 @@ use std::time::Duration;
 use actix::Context;
 use domain::{backoff, index::Index, timing::INTERVAL_JITTER};
 use proto_msgs::{
-    CorrelationId, Run, ScheduleMode, Status, Timestamp,
+    CorrelationId, ErrorCode, Run, ScheduleMode, Status, Timestamp,
     run::{NextRun, Trigger},
 };
 
@@ -67,6 +67,17 @@ impl ConfigActor {
         }
     }
 
+    /// A record ran out of attempts. In a run, its end looks at all of them; many after it are one follow-up run.
+    pub(super) fn follow_up_soon(&mut self) {
+        let Some(last) = self.runs.last.as_ref().map(|entry| &entry.envelope.body) else { return };
+        if self.run.is_some() || self.runs.follow_up.is_some() {
+            return;
+        }
+        let now = self.now();
+        let until_next_cycle = self.runs.next.map(|next| next.since(now));
+        self.runs.follow_up = backoff::follow_up(last.follow_up, until_next_cycle).map(|wait| now.plus(wait));
+    }
+
     pub(super) fn start_when_due(&mut self, context: &mut Context<Self>) {
         let now = self.now();
         let has_to_wait = self.runs.not_before.is_some_and(|moment| now < moment);
@@ -110,10 +121,16 @@ pub(super) fn follow_ups(trigger: Trigger, last: Option<&Run>) -> u32 {
 
 /// How long after a run the next looks at what ran out of attempts.
 fn follow_up(index: &Index, last: &Run, next_cycle: Option<Duration>) -> Option<Duration> {
-    let ran_out = |(_, entry): (_, &domain::index::IndexEntry)| {
-        entry.status == Status::Failed && entry.code.is_some_and(|code| backoff::ran_out(code, entry.attempt))
-    };
-    if index.iter().any(ran_out) { backoff::follow_up(last.follow_up, next_cycle) } else { None }
+    if index.iter().any(|(_, entry)| ran_out(entry.status, entry.code, entry.attempt)) {
+        backoff::follow_up(last.follow_up, next_cycle)
+    } else {
+        None
+    }
+}
+
+/// Whether a record failed because it ran out of attempts.
+pub(super) fn ran_out(status: Status, code: Option<ErrorCode>, attempt: u32) -> bool {
+    status == Status::Failed && code.is_some_and(|code| backoff::ran_out(code, attempt))
 }
 
 fn take_due(moment: &mut Option<Timestamp>, now: Timestamp) -> bool {
@@ -129,7 +146,7 @@ mod tests {
     use super::*;
     use crate::fixtures::{record, run};
     use domain::backoff::ATTEMPTS_MAX;
-    use proto_msgs::{ErrorCode, Record, Sequence};
+    use proto_msgs::{Record, Sequence};
 
     const DAY: Duration = Duration::from_secs(24 * 3_600);
 

@@ -151,6 +151,31 @@ async fn held_deletes_are_released_once_by_the_hash_of_exactly_those() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_delete_that_waits_for_another_attempt_is_not_made_once_deletes_are_switched_off() {
+    let stage = Stage::new();
+    ["a", "b"].iter().for_each(|name| stage.set("source-kv", name));
+    stage
+        .play(async {
+            let (mut config, revision) = saved(&stage, 1, "source-kv", "target-kv").await;
+            config.spec.behaviour.propagate_deletes = true;
+            let revision = stage.save(&config, revision).await;
+            stage.until_status(&config, "a", Status::Active).await;
+            sleep(Duration::from_secs(10)).await;
+            stage.purge("source-kv", "a");
+            stage.fate("a", Fate::Fails(ErrorCode::Throttled, Side::Target));
+            let waiting = stage.until_status(&config, "a", Status::Retrying).await;
+            assert_eq!(waiting.delete, Some(DeleteTrigger::Purged));
+            config.spec.behaviour.propagate_deletes = false;
+            stage.save(&config, revision).await;
+            stage.fate("a", Fate::Success);
+            let off = stage.until_status(&config, "a", Status::Disabled).await;
+            assert_eq!((off.code, off.delete), (Some(ErrorCode::SourceGone), None));
+            assert!(stage.world.borrow().names("target-kv").contains("a"), "the target is untouched");
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_item_that_is_missing_once_keeps_its_record_and_one_that_comes_back_is_not_missing() {
     let stage = Stage::new();
     stage.set("source-kv", "a");

@@ -1,9 +1,10 @@
 //! Pause, emergency stop, and coordinators that were away.
 
 use proto_msgs::{
-    Config, RequestCode, Status,
+    Config, ErrorCode, RequestCode, Revision, ScheduleMode, Status,
     api::ConditionKind,
     run::{RunEnd, Trigger},
+    vault::Side,
 };
 use tokio::time::sleep;
 
@@ -49,7 +50,7 @@ async fn a_config_that_never_runs_by_itself_goes_on_after_a_pause_that_interrupt
     stage
         .play(async {
             let (mut config, revision) = saved(&stage, 1, "source-kv", "target-kv").await;
-            config.spec.behaviour.schedule_mode = proto_msgs::ScheduleMode::Manual;
+            config.spec.behaviour.schedule_mode = ScheduleMode::Manual;
             let revision = stage.save(&config, revision).await;
             stage.until("the coordinator answers", async || stage.summary(&config).await.is_some()).await;
             _ = stage.tell(&config, run_now()).await;
@@ -72,6 +73,27 @@ async fn a_config_that_never_runs_by_itself_goes_on_after_a_pause_that_interrupt
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_retry_that_was_due_during_a_pause_is_made_after_it() {
+    let stage = Stage::new();
+    stage.set("source-kv", "a");
+    stage.fate("a", Fate::Fails(ErrorCode::TargetBeingDeleted, Side::Target));
+    stage
+        .play(async {
+            let (mut config, revision) = saved(&stage, 1, "source-kv", "target-kv").await;
+            stage.until_status(&config, "a", Status::Retrying).await;
+            config.spec.paused = true;
+            let revision = stage.save(&config, revision).await;
+            sleep(INTERVAL).await;
+            assert_eq!(stage.record(&config, "a").await.unwrap().envelope.body.status, Status::Retrying);
+            stage.fate("a", Fate::Success);
+            config.spec.paused = false;
+            stage.save(&config, revision).await;
+            stage.until_status(&config, "a", Status::Active).await;
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_emergency_stop_keeps_every_config_still_until_it_is_taken_back() {
     let stage = Stage::new();
     stage.set("source-kv", "a");
@@ -79,7 +101,7 @@ async fn the_emergency_stop_keeps_every_config_still_until_it_is_taken_back() {
         .play(async {
             let (config, _) = saved(&stage, 1, "source-kv", "target-kv").await;
             stage.until_runs_ended(&config, 1).await;
-            let revision = stage.stop_all(true, proto_msgs::Revision(0)).await;
+            let revision = stage.stop_all(true, Revision(0)).await;
             stage.set("source-kv", "b");
             sleep(INTERVAL * 3).await;
             assert_eq!(stage.attempted(), ["a"]);
@@ -96,7 +118,7 @@ async fn the_emergency_stop_keeps_every_config_still_until_it_is_taken_back() {
 async fn a_coordinator_that_starts_while_everything_is_stopped_begins_nothing() {
     let stage = Stage::new();
     stage.set("source-kv", "a");
-    stage.stop_all(true, proto_msgs::Revision(0)).await;
+    stage.stop_all(true, Revision(0)).await;
     stage
         .play(async {
             let (config, _) = saved(&stage, 1, "source-kv", "target-kv").await;
