@@ -78,7 +78,7 @@ impl Stage {
         let (revision, epoch) = (Revision(0), Epoch(0));
         let mut stage = Self { azure, line, fences, parts, others, config, revision, epoch, record, server, fates };
         stage.revision = stage.edit(|_| {}).await;
-        stage.epoch = stage.take_slot(Sequence(0)).await;
+        stage.epoch = stage.take_slot().await;
         stage.fences.read_all(stage.fences.missed(), &[], None);
         stage.beat();
         stage.append(Record::new(stage.record.clone(), Status::Pending, None)).await;
@@ -160,8 +160,9 @@ impl Stage {
     }
 
     /// Somebody takes the target's slot over.
-    pub(crate) async fn take_slot(&self, expected: Sequence) -> Epoch {
+    pub(crate) async fn take_slot(&self) -> Epoch {
         let slot = hash::slot(&self.config.target.uri);
+        let expected = self.others.leases().head(slot).await.unwrap().sequence;
         let lease = SlotLease { slot, owner: "coordinator-1".parse().unwrap(), epoch: None, renewals: 0 };
         self.others.leases().take(&self.envelope(lease), expected).await.unwrap()
     }
@@ -172,9 +173,14 @@ impl Stage {
         self.fences.pulse.heard(1);
     }
 
-    /// Lets time go by; NATS is heard in the end.
+    /// Lets time go by; NATS is heard in the end, and the owner has kept its slot.
     pub(crate) async fn pass(&self, seconds: u64) {
         tokio::time::advance(Duration::from_secs(seconds)).await;
+        let slot = hash::slot(&self.config.target.uri);
+        let expected = self.others.leases().head(slot).await.unwrap().sequence;
+        let owner = "coordinator-1".parse().unwrap();
+        let lease = SlotLease { slot, owner, epoch: Some(self.epoch), renewals: 1 };
+        self.others.leases().renew(&self.envelope(lease), expected).await.unwrap();
         self.beat();
     }
 

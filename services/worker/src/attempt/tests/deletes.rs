@@ -2,7 +2,7 @@
 
 use domain::lifecycle;
 use proto_msgs::{
-    ErrorCode, ItemType, Record, Sequence, Status,
+    ErrorCode, ItemType, Record, Status,
     config::DeleteTrigger,
     record::{Arrival, OutcomeKind},
     vault::Side,
@@ -259,7 +259,7 @@ async fn nothing_is_deleted_after_an_edit_a_stop_or_a_take_over_or_where_the_log
             "edit" => _ = stage.edit(|config| config.spec.behaviour.propagate_deletes = false).await,
             "pause" => command.revision = stage.edit(|config| config.spec.paused = true).await,
             "stop" => stage.stop_all().await,
-            "take-over" => _ = stage.take_slot(Sequence(command.epoch.0)).await,
+            "take-over" => _ = stage.take_slot().await,
             _ => stage.config_is_unreadable(),
         }
         stage.run(command).await.unwrap();

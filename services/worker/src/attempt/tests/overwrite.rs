@@ -1,7 +1,7 @@
 //! Overwriting what is not Keyferry's.
 
 use domain::lifecycle;
-use proto_msgs::{ErrorCode, ItemType, Record, Sequence, Status, worker::SyncRecord};
+use proto_msgs::{ErrorCode, ItemType, Record, Status, worker::SyncRecord};
 
 use crate::fixtures::{holds, versions};
 use crate::stage::{Stage, name, on};
@@ -65,7 +65,7 @@ async fn a_foreign_item_is_left_alone_after_a_stop_or_a_pause_nobody_told_the_wo
 #[tokio::test(start_paused = true)]
 async fn a_foreign_item_is_left_alone_by_an_owner_that_lost_its_slot() {
     let (stage, command) = conflict().await;
-    stage.take_slot(Sequence(command.epoch.0)).await;
+    stage.take_slot().await;
     stage.run(command).await.unwrap();
     left_alone(&stage).await;
 }
