@@ -128,12 +128,10 @@ impl Work<'_> {
         self.command.outcome_unknown || self.older().next().is_some()
     }
 
-    /// Whether the target is looked at whatever the baseline says: also where what was seen there decided before, and
-    /// where leave was given for that.
+    /// Whether the target is looked at whatever the baseline says: also where what was seen there decided before.
     pub(super) fn must_compare(&self) -> bool {
         let record = &self.record;
-        let has_to_do_with_target = record.target_seen.is_some() || record.leave.is_some();
-        self.must_settle() || self.command.thorough || record.thorough || has_to_do_with_target
+        self.must_settle() || self.command.thorough || record.thorough || record.target_seen.is_some()
     }
 
     /// This attempt, naming what it writes as far as that is known.

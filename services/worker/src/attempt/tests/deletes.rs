@@ -220,6 +220,24 @@ async fn a_delete_that_never_arrived_is_made_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_delete_takes_the_place_of_an_older_write_that_never_arrived() {
+    let stage = Stage::new(SECRETS).await;
+    stage.make(&stage.source());
+    stage.sync().await;
+    stage.pass(60).await;
+    stage.make(&stage.source());
+    stage.fail(Operation::WriteSecret, End::Never);
+    assert!(stage.sync_later().await.unresolved.is_some_and(|older| !older.deletes));
+    stage.source().delete(SECRETS, &name()).unwrap();
+    stage.delete_is_due(DeleteTrigger::Deleted).await;
+    stage.fail(Operation::Delete, End::Lost);
+    assert!(stage.sync_later().await.unresolved.is_some_and(|older| older.deletes));
+    stage.mend();
+    let record = stage.sync_later().await;
+    assert_eq!((record.status, record.last_attempt.unwrap().outcome), (Status::Deleted, OutcomeKind::Settled));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_comes_back_after_a_delete_of_unknown_outcome_is_a_first_write() {
     let stage = gone(SECRETS, DeleteTrigger::Purged).await;
     stage.fail(Operation::Delete, End::Lost);
