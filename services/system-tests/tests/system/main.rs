@@ -5,7 +5,9 @@
 mod azure_sdk;
 mod bad_input;
 mod command_line;
+mod decisions;
 mod demo;
+mod edits;
 mod first_write;
 mod fixtures;
 mod frozen_worker;
