@@ -5,11 +5,14 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    config::Config,
+    config::{Change, Config},
     docs,
     error::{ErrorCode, Recoverability, Refusal, RequestCode},
-    ids::{ConfigId, CorrelationId, Epoch, ItemType, MemberId, RecordKey, Revision, RunId, Sequence},
-    record::Record,
+    ids::{
+        ConfigId, CorrelationId, Epoch, ItemType, MemberId, RecordKey, Revision, RunId, Sequence, SetHash, VersionId,
+    },
+    plan::PlanView,
+    record::{LeaveKind, Record},
     run::Run,
     status::Status,
     timestamp::Timestamp,
@@ -30,6 +33,9 @@ pub struct Page<T> {
     /// Entries on all pages, where it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total: Option<u64>,
+    /// Of all entries on all pages as they are now; what is decided about all of them at once carries it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hash: Option<SetHash>,
 }
 
 /// A config and how it fares.
@@ -54,6 +60,9 @@ pub struct ConfigSummary {
     pub next_run: Option<Timestamp>,
     /// End of the last run whose listings were complete.
     pub last_verified_at: Option<Timestamp>,
+    /// Nothing was verified for two intervals: what is shown may be long out of date.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stale: bool,
     pub conditions: Vec<Condition>,
 }
 
@@ -85,6 +94,8 @@ pub enum ConditionKind {
     TargetWritable,
     WorkersAvailable,
     LogReadable,
+    /// The config is not paused, and not everything is stopped.
+    WorkAllowed,
 }
 
 /// A record as clients see it.
@@ -116,11 +127,16 @@ pub enum ConfigQuery {
         after: Option<RecordKey>,
         limit: u32,
     },
+    /// Lists both vaults and plans; nothing is carried out.
+    Plan {
+        after: Option<RecordKey>,
+        limit: u32,
+    },
 }
 
-/// Which records.
+/// Which records. A key that is not known is refused: half understood, a decision would be about others.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct RecordFilter {
     pub status: Option<Status>,
     pub kind: Option<ItemType>,
@@ -132,9 +148,23 @@ pub struct RecordFilter {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "reply", rename_all = "snake_case")]
 pub enum ConfigReply {
-    Summary { summary: Box<ConfigSummary> },
-    Records { keys: Vec<RecordKey>, next: Option<RecordKey>, total: u64 },
-    Refused { refusal: Refusal },
+    Summary {
+        summary: Box<ConfigSummary>,
+    },
+    Records {
+        keys: Vec<RecordKey>,
+        next: Option<RecordKey>,
+        total: u64,
+        /// Of all records that match, on whichever page.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        hash: Option<SetHash>,
+    },
+    Plan {
+        plan: Box<PlanView>,
+    },
+    Refused {
+        refusal: Refusal,
+    },
 }
 
 /// Tells a config's coordinator to do something. Sent on [`crate::subject::Subjects::config_command`].
@@ -147,6 +177,16 @@ pub enum ConfigCommand {
     Expand { actor: String },
     /// One record, at once, reading both ends.
     SyncRecord { actor: String, key: RecordKey },
+    /// Leave for one record, as it was seen.
+    Leave { actor: String, key: RecordKey, leave: LeaveBody },
+    /// Leave for all records that match, as they were listed.
+    LeaveAll { actor: String, leave: LeaveAllBody },
+    /// One record on or off.
+    SetEnabled { actor: String, key: RecordKey, enabled: bool },
+    /// All records that match on or off, as they were listed.
+    SetEnabledAll { actor: String, enabled: bool, set: SetBody },
+    /// The held deletes, as they were listed.
+    ReleaseDeletes { actor: String, hash: SetHash },
 }
 
 /// Answers a [`ConfigCommand`].
@@ -158,9 +198,75 @@ pub enum CommandReply {
         run: Option<RunId>,
         correlation_id: CorrelationId,
     },
+    /// It is in the log, for that many records.
+    Done {
+        records: u64,
+        correlation_id: CorrelationId,
+    },
     Refused {
         refusal: Refusal,
     },
+}
+
+/// Leave for one record. Carries what was seen, else `stale_view`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LeaveBody {
+    pub kind: LeaveKind,
+    /// The record's sequence.
+    pub sequence: Sequence,
+    /// Of the record's `target_seen`, if that names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_version: Option<VersionId>,
+}
+
+/// Leave for all records of a listing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LeaveAllBody {
+    pub kind: LeaveKind,
+    pub set: SetBody,
+}
+
+/// The records that a listing showed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SetBody {
+    #[serde(default)]
+    pub filter: RecordFilter,
+    /// As the listing's page gave it.
+    pub hash: SetHash,
+}
+
+/// Releases the held deletes: those that `status=blocked_delete_held` lists, under that listing's hash.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReleaseBody {
+    pub hash: SetHash,
+}
+
+/// Goes with a pause, a resume, a stop or an edit, for the audit log.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ReasonBody {
+    pub reason: Option<String>,
+}
+
+/// The emergency stop as clients see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ControlView {
+    pub stopped: bool,
+    /// Who changed it last; none: nobody ever did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<Change>,
+    pub revision: Revision,
+}
+
+/// Answer to a request about records that is in the log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Done {
+    pub records: u64,
+    pub correlation_id: CorrelationId,
 }
 
 /// Answer to a request whose work goes on (202).

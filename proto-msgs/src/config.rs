@@ -32,6 +32,9 @@ pub struct ConfigSpec {
     pub exclude: Vec<String>,
     #[serde(default)]
     pub behaviour: Behaviour,
+    /// Keeps its state, starts nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub paused: bool,
 }
 
 /// Where items go to. An open set.
@@ -208,6 +211,14 @@ pub struct Config {
     /// Marked, not removed: its records leave first.
     #[serde(default)]
     pub deleted: bool,
+    pub change: Change,
+}
+
+/// The emergency stop: one for all configs. Absent: nothing was ever stopped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Control {
+    /// No config starts anything, and no write begins.
+    pub stopped: bool,
     pub change: Change,
 }
 

@@ -47,6 +47,7 @@ messages! {
     crate::record::Record => "record",
     crate::run::Run => "run",
     crate::config::Config => "config",
+    crate::config::Control => "control",
     crate::worker::SyncRecord => "sync_record",
     crate::worker::SyncAnswer => "sync_answer",
     crate::worker::InventoryRequest => "inventory_request",

@@ -20,6 +20,7 @@ pub mod error;
 pub mod hash;
 pub mod ids;
 pub mod interval;
+pub mod plan;
 pub mod record;
 pub mod run;
 pub mod status;
@@ -33,7 +34,7 @@ pub use envelope::{Encoding, Envelope, Message};
 pub use error::{ErrorCode, Problem, Recoverability, RequestCode};
 pub use ids::{
     ConfigId, CorrelationId, Epoch, ItemName, ItemType, MemberId, MessageId, RecordId, RecordKey, Revision, RunId,
-    Sequence, Shard, Slot, VersionId,
+    Sequence, SetHash, Shard, Slot, VersionId,
 };
 pub use record::Record;
 pub use run::Run;

@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    config::DeleteTrigger,
     error::ErrorCode,
     ids::{Epoch, MemberId, MessageId, RecordId, Revision, RunId, Sequence, VersionId},
     status::Status,
@@ -30,8 +31,22 @@ pub struct Record {
     /// What the source looked like when the status was decided: unchanged, the same decision would be made again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_seen: Option<SideState>,
+    /// What the target looked like when the status was decided, where that had to do with it: what leave is given for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_seen: Option<SideState>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leave: Option<Leave>,
+    /// Its item was missing from a complete inventory of the source once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub miss: Option<Miss>,
+    /// The target item is to be deleted, and nothing else: the state in which the source item was last listed. The
+    /// attempt confirms it by reads of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delete: Option<DeleteTrigger>,
+    /// When the target item was last deleted by Keyferry. Stays when the record comes back: what is deleted in a day
+    /// is counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deleted_at: Option<Timestamp>,
     /// Attempts made in a row without success.
     #[serde(default)]
     pub attempt: u32,
@@ -70,7 +85,11 @@ impl Record {
             detail: None,
             baseline: None,
             source_seen: None,
+            target_seen: None,
             leave: None,
+            miss: None,
+            delete: None,
+            deleted_at: None,
             attempt: 0,
             next_attempt: None,
             unresolved: None,
@@ -111,7 +130,14 @@ pub enum Arrival {
     Adopted,
 }
 
-/// Somebody's leave to overwrite what Keyferry did not write, for exactly what they saw.
+/// A record's item was not in a complete inventory of the source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Miss {
+    pub run: RunId,
+    pub at: Timestamp,
+}
+
+/// Somebody's leave, for exactly what they saw.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Leave {
     pub actor: String,
@@ -120,6 +146,35 @@ pub struct Leave {
     pub sequence: Sequence,
     /// The target's version as it was seen.
     pub target_version: Option<VersionId>,
+    #[serde(default, skip_serializing_if = "LeaveKind::is_default")]
+    pub kind: LeaveKind,
+}
+
+/// What leave is given to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LeaveKind {
+    /// Overwrite what Keyferry did not write.
+    #[default]
+    Acknowledge,
+    /// Write the source's state back over a drifted target.
+    Correct,
+    /// Take a drifted target as it is.
+    Accept,
+}
+
+impl LeaveKind {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Acknowledge => "acknowledge",
+            Self::Correct => "correct",
+            Self::Accept => "accept",
+        }
+    }
+
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// An intent whose outcome is not known.
@@ -139,6 +194,9 @@ pub struct UnresolvedAttempt {
     pub source_updated: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub x5t: Option<String>,
+    /// It was about to delete the target item, not to write it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deletes: bool,
 }
 
 /// An attempt that came to an end.
@@ -159,6 +217,9 @@ pub struct AttemptReport {
     /// The end whose vault asked to be left alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub throttled: Option<Side>,
+    /// The end whose call failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<Side>,
     /// For how long, in milliseconds, if it said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u64>,
@@ -172,6 +233,8 @@ pub enum OutcomeKind {
     Written,
     /// Attributes or tags of the target were brought up to date.
     Updated,
+    /// The target item was soft-deleted.
+    Deleted,
     /// Both ends were equal; nothing was written.
     Equal,
     /// A write whose outcome had been unknown turned out to be done.

@@ -40,6 +40,13 @@ pub struct Run {
     /// Asked for while this one was open: all of that is one more run behind it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<NextRun>,
+    /// Follow-up runs in a row, this one included.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub follow_up: u32,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// A run that was promised and has not begun.
@@ -67,6 +74,8 @@ pub enum Trigger {
     Manual,
     /// "Re-expand": inventories and plan, as every run.
     Expand,
+    /// Records failed for a while: looked at again soon, not a whole interval later.
+    FollowUp,
 }
 
 /// How far a run is.

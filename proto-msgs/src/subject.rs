@@ -49,6 +49,7 @@ pub enum LogSubject {
     Record(RecordId),
     Run(ConfigId),
     Config(ConfigId),
+    Control,
 }
 
 impl Subjects {
@@ -151,6 +152,11 @@ impl Subjects {
         format!("$KV.{}.id.*", self.configs_bucket())
     }
 
+    /// The emergency stop, next to the configs.
+    pub fn control(&self) -> String {
+        format!("$KV.{}.control", self.configs_bucket())
+    }
+
     /// Holds a config name for one config. Names may hold anything, so the subject has their hash.
     pub fn config_name(&self, name: &str) -> String {
         format!("$KV.{}.name.{:016x}", self.configs_bucket(), hash::name(name))
@@ -196,10 +202,17 @@ impl Subjects {
         format!("{}.live.config.id.*", self.prefix)
     }
 
+    pub fn live_control(&self) -> String {
+        format!("{}.live.config.control", self.prefix)
+    }
+
     /// Parses a subject of the log or of the live feed.
     pub fn parse(&self, subject: &str) -> Option<LogSubject> {
         if let Some(id) = subject.strip_prefix(&format!("$KV.{}.id.", self.configs_bucket())) {
             return id.parse().ok().map(LogSubject::Config);
+        }
+        if subject == self.control() {
+            return Some(LogSubject::Control);
         }
         let rest = subject.strip_prefix(&self.prefix)?.strip_prefix('.')?;
         let tokens: Vec<&str> = rest.strip_prefix("live.").unwrap_or(rest).split('.').collect();
@@ -210,6 +223,7 @@ impl Subjects {
                 name: name.parse().ok()?,
             })),
             ["run", config] => config.parse().ok().map(LogSubject::Run),
+            ["config", "control"] => Some(LogSubject::Control),
             ["config", "id", config] => config.parse().ok().map(LogSubject::Config),
             _ => None,
         }
@@ -282,6 +296,9 @@ mod tests {
         assert_eq!(subjects.parse(&subjects.live_run(&config)), Some(LogSubject::Run(config)));
         assert_eq!(subjects.parse(&subjects.config(&config)), Some(LogSubject::Config(config)));
         assert_eq!(subjects.parse(&format!("kf.live.config.id.{config}")), Some(LogSubject::Config(config)));
+        for control in [subjects.control(), subjects.live_control()] {
+            assert_eq!(subjects.parse(&control), Some(LogSubject::Control), "{control}");
+        }
     }
 
     #[test]

@@ -6,22 +6,21 @@
 
 #![expect(clippy::unwrap_used, reason = "everything here runs in a test, helpers too")]
 
-use std::{collections::BTreeSet, fmt::Debug, fs, path::PathBuf, time::Duration};
+mod samples;
+
+use std::{collections::BTreeSet, fmt::Debug, fs, path::PathBuf};
 
 use proto_msgs::{
-    Behaviour, Config, ConfigId, ConfigSpec, CorrelationId, Encoding, Envelope, Epoch, ErrorCode, ItemType, MemberId,
-    Message, MessageId, Record, RecordId, RecordKey, Revision, Rule, RunId, Sequence, Slot, Status, Timestamp,
-    VaultRef,
-    api::{ApiRole, ApiToken, CommandReply, ConfigCommand, ConfigQuery, ConfigReply, NameReservation, RecordFilter},
-    config::{Change, DiscoveredVault, TargetType},
-    record::{Arrival, AttemptReport, Baseline, Leave, OutcomeKind, UnresolvedAttempt},
-    run::{ListingFailure, NextRun, Phase, Run, RunCounts, RunEnd, Trigger},
-    vault::{Attributes, CallCounts, CallFailure, DeletedMeta, Detail, ItemMeta, Side, SideState, VaultIdentity},
-    worker::{
-        Heartbeat, InventoryAnswer, InventoryPage, InventoryRequest, Listing, ResolveAnswer, ResolveFailure,
-        ResolveVault, Role, SlotLease, SyncAnswer, SyncRecord,
-    },
+    Config, ConfigSpec, Encoding, Envelope, Epoch, Message, MessageId, Record, Revision, RunId, SetHash, Status,
+    api::{CommandReply, ConfigCommand, ConfigQuery, ConfigReply, NameReservation},
+    config::Control,
+    record::AttemptReport,
+    run::{Run, Trigger},
+    vault::Side,
+    worker::{InventoryAnswer, ResolveAnswer, ResolveFailure, ResolveVault, SlotLease, SyncAnswer, SyncRecord},
 };
+
+use samples::*;
 
 #[test]
 fn every_message_reads_its_golden_bytes_and_writes_the_newest() {
@@ -31,7 +30,15 @@ fn every_message_reads_its_golden_bytes_and_writes_the_newest() {
     checked.message("record_doubted", doubted());
     checked.message("run", run());
     checked.message("run_with_next", Run { next: Some(next_run()), failures: vec![broken_off()], ..run() });
+    checked.message("record_seen", seen());
+    checked.message("record_deleting", deleting());
+    let failed = AttemptReport { failed: Some(Side::Target), ..report() };
+    checked.message("record_failed_side", Record { last_attempt: Some(failed), ..record() });
+    checked.message("run_follow_up", Run { trigger: Trigger::FollowUp, follow_up: 2, ..run() });
     checked.message("config", config());
+    let paused = ConfigSpec { paused: true, ..config().spec };
+    checked.message("config_paused", Config { spec: paused, ..config() });
+    checked.message("control", Control { stopped: true, change: config().change });
     checked.message("sync_record", sync_record());
     checked.message("sync_record_listed", SyncRecord { listed_at: Some(at(9)), ..sync_record() });
     checked.message("sync_answer", SyncAnswer::Stale { epoch: Epoch(7), revision: Revision(3) });
@@ -44,6 +51,13 @@ fn every_message_reads_its_golden_bytes_and_writes_the_newest() {
     checked.message("heartbeat", heartbeat());
     checked.message("slot_lease", lease());
     checked.message("slot_lease_renewed", SlotLease { renewals: 3, ..lease() });
+    questions_and_commands(&mut checked);
+    checked.message("api_token", api_token());
+    checked.message("name_reservation", NameReservation { config: config_id() });
+    checked.no_file_is_left_over();
+}
+
+fn questions_and_commands(checked: &mut Checked) {
     checked.message("config_query", config_query());
     checked.message("config_reply", config_reply());
     checked
@@ -52,9 +66,18 @@ fn every_message_reads_its_golden_bytes_and_writes_the_newest() {
         "command_reply",
         CommandReply::Accepted { run: Some(RunId::from_random(4)), correlation_id: correlation() },
     );
-    checked.message("api_token", api_token());
-    checked.message("name_reservation", NameReservation { config: config_id() });
-    checked.no_file_is_left_over();
+    checked.message("config_query_plan", ConfigQuery::Plan { after: Some(record_id().key()), limit: 100 });
+    checked.message("config_reply_hash", records_with_hash());
+    checked.message("config_reply_plan", ConfigReply::Plan { plan: Box::new(plan_view()) });
+    let (actor, key) = ("token:admin".to_owned(), record_id().key());
+    checked.message("config_command_leave", leave_command());
+    checked.message("config_command_leave_all", leave_all_command());
+    let one = ConfigCommand::SetEnabled { actor: actor.clone(), key, enabled: false };
+    checked.message("config_command_set_enabled", one);
+    let all = ConfigCommand::SetEnabledAll { actor: actor.clone(), enabled: true, set: set() };
+    checked.message("config_command_set_enabled_all", all);
+    checked.message("config_command_release", ConfigCommand::ReleaseDeletes { actor, hash: SetHash(7) });
+    checked.message("command_reply_done", CommandReply::Done { records: 3, correlation_id: correlation() });
 }
 
 #[test]
@@ -117,286 +140,4 @@ fn envelope<T: Message>(body: T) -> Envelope<T> {
         cause: Some(MessageId::from_random(3)),
         ..Envelope::new(MessageId::from_random(2), correlation(), at(0), body)
     }
-}
-
-fn at(seconds: u64) -> Timestamp {
-    Timestamp::from_unix_millis(1_793_527_200_250).plus(Duration::from_secs(seconds))
-}
-
-fn correlation() -> CorrelationId {
-    CorrelationId::from_random(1)
-}
-
-fn config_id() -> ConfigId {
-    ConfigId::from_random(5)
-}
-
-fn member(name: &str) -> MemberId {
-    name.parse().unwrap()
-}
-
-fn record_id() -> RecordId {
-    RecordId { config: config_id(), kind: ItemType::Certificates, name: "TLS-cert".parse().unwrap() }
-}
-
-fn discovered(name: &str) -> VaultRef {
-    VaultRef::Discovered(DiscoveredVault { vault: name.to_owned() })
-}
-
-fn vault(name: &str) -> VaultIdentity {
-    VaultIdentity {
-        name: name.to_owned(),
-        uri: format!("https://{name}.vault.azure.net"),
-        resource_id: Some(format!("/subscriptions/s/resourceGroups/g/providers/Microsoft.KeyVault/vaults/{name}")),
-        subscription: Some("00000000-0000-4000-8000-000000000001".to_owned()),
-        region: Some("westeurope".to_owned()),
-        geography: Some("Europe".to_owned()),
-        tenant: "5f0c1d4e-0000-4000-8000-000000000001".to_owned(),
-        verified: true,
-    }
-}
-
-fn attributes() -> Attributes {
-    Attributes {
-        enabled: true,
-        not_before: Some(at(1)),
-        expires: Some(at(2)),
-        content_type: Some("text/plain".to_owned()),
-        tags: [("replicate".to_owned(), "true".to_owned())].into(),
-    }
-}
-
-fn side(version: &str) -> SideState {
-    SideState {
-        version: Some(version.parse().unwrap()),
-        updated: Some(at(3)),
-        attributes: attributes(),
-        x5t: Some("qvTYJXE".to_owned()),
-    }
-}
-
-fn unresolved() -> UnresolvedAttempt {
-    UnresolvedAttempt {
-        operation: MessageId::from_random(6),
-        worker: member("worker-1"),
-        epoch: Epoch(7),
-        started: at(4),
-        source_version: Some("0a1b".parse().unwrap()),
-        source_updated: Some(at(3)),
-        x5t: Some("qvTYJXE".to_owned()),
-    }
-}
-
-fn report() -> AttemptReport {
-    AttemptReport {
-        worker: member("worker-1"),
-        started: at(4),
-        duration_ms: 61,
-        outcome: OutcomeKind::Unknown,
-        calls: CallCounts { list: 0, get: 2, set: 1 },
-        source_version: Some("0a1b".parse().unwrap()),
-        target_version: None,
-        azure_request_id: Some("8f2c".to_owned()),
-        throttled: None,
-        retry_after_ms: None,
-    }
-}
-
-fn record() -> Record {
-    Record {
-        status: Status::Retrying,
-        code: Some(ErrorCode::TransientNetwork),
-        detail: Some(Detail {
-            message: "the connection was lost".to_owned(),
-            azure_code: Some("InternalServerError".to_owned()),
-            azure_request_id: Some("8f2c".to_owned()),
-            missing_action: Some("Microsoft.KeyVault/vaults/secrets/getSecret/action".to_owned()),
-        }),
-        baseline: Some(Baseline {
-            source: side("0a1b"),
-            target: side("2c3d"),
-            read_at: at(5),
-            synced_at: at(6),
-            how: Arrival::Written,
-            source_uri: vault("prod-eu-kv").uri,
-            target_uri: vault("prod-ne-kv").uri,
-            source_resource_id: vault("prod-eu-kv").resource_id,
-            target_resource_id: vault("prod-ne-kv").resource_id,
-        }),
-        source_seen: Some(side("0a1b")),
-        leave: Some(Leave {
-            actor: "token:admin".to_owned(),
-            at: at(7),
-            sequence: Sequence(11),
-            target_version: Some("2c3d".parse().unwrap()),
-        }),
-        attempt: 2,
-        next_attempt: Some(at(8)),
-        unresolved: Some(unresolved()),
-        last_attempt: Some(report()),
-        run: Some(RunId::from_random(4)),
-        revision: Revision(3),
-        ..Record::new(record_id(), Status::Retrying, None)
-    }
-}
-
-/// A record that is compared again: after a late write, and because somebody asked.
-fn doubted() -> Record {
-    let report = AttemptReport { throttled: Some(Side::Target), retry_after_ms: Some(7_000), ..report() };
-    Record { late: vec![unresolved()], thorough: true, last_attempt: Some(report), ..record() }
-}
-
-fn broken_off() -> ListingFailure {
-    ListingFailure {
-        side: Side::Source,
-        kind: ItemType::Keys,
-        listing: Listing::Deleted,
-        code: ErrorCode::SourceAuthFailed,
-        message: "403 ForbiddenByRbac".to_owned(),
-    }
-}
-
-fn next_run() -> NextRun {
-    NextRun { id: RunId::from_random(5), correlation_id: correlation(), trigger: Trigger::Manual }
-}
-
-fn run() -> Run {
-    Run {
-        id: RunId::from_random(4),
-        config: config_id(),
-        revision: Revision(3),
-        trigger: Trigger::Schedule,
-        correlation_id: correlation(),
-        coordinator: member("coordinator-1"),
-        epoch: Epoch(7),
-        started: at(0),
-        phase: Phase::Ended,
-        ended: Some(at(9)),
-        end: Some(RunEnd::Failed { code: ErrorCode::SourceAuthFailed, message: "no token".to_owned() }),
-        counts: RunCounts {
-            source_items: 5,
-            target_items: 4,
-            planned: 3,
-            attempted: 2,
-            unchanged: 1,
-            calls: CallCounts { list: 6, get: 4, set: 2 },
-            by_status: [(Status::Active, 4), (Status::Failed, 1)].into(),
-            by_code: [(ErrorCode::SourceAuthFailed, 1)].into(),
-            complete: true,
-        },
-        failures: Vec::new(),
-        resumed: 1,
-        next: None,
-    }
-}
-
-fn config() -> Config {
-    Config {
-        id: config_id(),
-        spec: ConfigSpec {
-            name: "prod-eu to prod-ne".to_owned(),
-            target_type: TargetType::AzureKeyVault,
-            source: discovered("prod-eu-kv"),
-            target: discovered("prod-ne-kv"),
-            item_types: ItemType::ALL.into(),
-            rule: Rule::Tagged { tag: "replicate=true".to_owned() },
-            exclude: vec!["tmp-*".to_owned()],
-            behaviour: Behaviour::default(),
-        },
-        source: vault("prod-eu-kv"),
-        target: vault("prod-ne-kv"),
-        created: at(0),
-        deleted: false,
-        change: Change {
-            actor: "token:admin".to_owned(),
-            action: "create".to_owned(),
-            reason: Some("disaster recovery".to_owned()),
-            correlation_id: correlation(),
-            at: at(0),
-        },
-    }
-}
-
-fn item() -> ItemMeta {
-    ItemMeta {
-        name: "TLS-cert".parse().unwrap(),
-        attributes: attributes(),
-        created: Some(at(0)),
-        updated: Some(at(3)),
-        managed: true,
-        x5t: Some("qvTYJXE".to_owned()),
-    }
-}
-
-fn lease() -> SlotLease {
-    SlotLease { slot: Slot(52), owner: member("coordinator-1"), epoch: Some(Epoch(9)), renewals: 0 }
-}
-
-fn sync_record() -> SyncRecord {
-    SyncRecord {
-        record: record(),
-        expected: Sequence(11),
-        epoch: Epoch(7),
-        revision: Revision(3),
-        outcome_unknown: true,
-        thorough: true,
-        source: vault("prod-eu-kv"),
-        target: vault("prod-ne-kv"),
-        behaviour: Behaviour { overwrite_on_conflict: true, ..Behaviour::default() },
-        listed: Some(item()),
-        listed_at: None,
-    }
-}
-
-fn inventory_request() -> InventoryRequest {
-    InventoryRequest {
-        config: config_id(),
-        side: Side::Target,
-        vault: vault("prod-ne-kv"),
-        kind: ItemType::Keys,
-        listing: Listing::Deleted,
-        continuation: Some("https://prod-ne-kv.vault.azure.net/deletedkeys?$skiptoken=x".to_owned()),
-    }
-}
-
-fn inventory_page() -> InventoryPage {
-    InventoryPage {
-        live: vec![item()],
-        deleted: vec![DeletedMeta { item: item(), deleted: Some(at(1)), purge_due: Some(at(2)) }],
-        next: Some("https://prod-ne-kv.vault.azure.net/keys?$skiptoken=x".to_owned()),
-        read_at: at(3),
-    }
-}
-
-fn failure() -> CallFailure {
-    CallFailure { code: ErrorCode::Throttled, detail: Detail::new("too many calls"), retry_after_ms: Some(2_000) }
-}
-
-fn heartbeat() -> Heartbeat {
-    Heartbeat {
-        member: member("worker-1"),
-        role: Role::Worker,
-        version: "0.1.0".to_owned(),
-        started: at(0),
-        beat: 42,
-        slots: vec![Slot(1), Slot(52)],
-        room: 250,
-        in_flight: 6,
-        draining: true,
-    }
-}
-
-fn config_query() -> ConfigQuery {
-    let filter =
-        RecordFilter { status: Some(Status::Failed), kind: Some(ItemType::Keys), name: Some("db-*".to_owned()) };
-    ConfigQuery::Records { filter, after: Some(record_id().key()), limit: 100 }
-}
-
-fn config_reply() -> ConfigReply {
-    let key: RecordKey = record_id().key();
-    ConfigReply::Records { keys: vec![key.clone()], next: Some(key), total: 1 }
-}
-
-fn api_token() -> ApiToken {
-    ApiToken { name: "admin".to_owned(), role: ApiRole::Admin, sha256: "00".repeat(32), created: at(0) }
 }

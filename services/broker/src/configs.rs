@@ -1,9 +1,11 @@
-//! What operators declared: configs, and which config holds which name.
+//! What operators declared: configs, which config holds which name, and the emergency stop.
 
 use std::{sync::Arc, time::Duration};
 
 use futures::{TryStreamExt, stream::BoxStream};
-use proto_msgs::{Config, ConfigId, Envelope, Revision, Sequence, api::NameReservation, subject::Subjects};
+use proto_msgs::{
+    Config, ConfigId, Envelope, Revision, Sequence, api::NameReservation, config::Control, subject::Subjects,
+};
 
 use crate::{
     error::LogError,
@@ -11,7 +13,8 @@ use crate::{
     ports::{Select, Streams},
 };
 
-/// A name reserved this long ago for a config that never came is free again: saving one takes seconds.
+/// A name reserved this long ago for a config that never came, or that bears another by now, is free again: saving one
+/// takes seconds.
 const RESERVATION_LAPSES: Duration = Duration::from_secs(60);
 /// A marker in place of a config or name goes after this: by then nobody expects the sequence before it.
 const MARKER_STAYS: Duration = Duration::from_secs(24 * 3600);
@@ -51,13 +54,29 @@ impl Configs {
         self.journal.follow(&self.subjects.live_configs()).await
     }
 
-    /// Takes a name for a config. [`LogError::Conflict`]: another one holds it.
+    /// The emergency stop, from the store's leader. None: nothing was ever stopped.
+    pub async fn control(&self) -> Result<Option<Entry<Control>>, LogError> {
+        self.journal.head(&self.stream(), &self.subjects.control()).await
+    }
+
+    /// Stops everything or lets it go on, if `expected` is still the revision; `Revision(0)`: it was never done.
+    pub async fn put_control(&self, envelope: &Envelope<Control>, expected: Revision) -> Result<Revision, LogError> {
+        let place = Place::new(self.stream(), self.subjects.control());
+        self.journal.append(place, envelope, Sequence(expected.0)).await.map(|sequence| Revision(sequence.0))
+    }
+
+    pub async fn follow_control(&self) -> Result<BoxStream<'static, LiveEntry<Control>>, LogError> {
+        self.journal.follow(&self.subjects.live_control()).await
+    }
+
+    /// Takes a name for a config. [`LogError::Conflict`]: another one holds it. Whoever gives a config another name
+    /// leaves the old one to lapse: a release could come so late that it takes the name from its next holder.
     pub async fn reserve_name(&self, name: &str, envelope: &Envelope<NameReservation>) -> Result<(), LogError> {
         let subject = self.subjects.config_name(name);
         let (held, sequence) = self.journal.head_or_marker::<NameReservation>(&self.stream(), &subject).await?;
         if let Some(held) = held
             && held.envelope.body.config != envelope.body.config
-            && !self.is_lapsed(&held, envelope).await?
+            && !self.is_lapsed(name, &held, envelope).await?
         {
             return Err(LogError::Conflict);
         }
@@ -82,11 +101,17 @@ impl Configs {
         self.journal.delete(place, envelope.correlation_id, Sequence(expected.0), MARKER_STAYS).await
     }
 
-    async fn is_lapsed(&self, held: &Entry<NameReservation>, by: &Envelope<NameReservation>) -> Result<bool, LogError> {
-        let holder = self.get(&held.envelope.body.config).await?;
-        Ok(match holder {
-            Some(holder) => holder.envelope.body.deleted,
-            None => by.time.since(held.time) > RESERVATION_LAPSES,
+    async fn is_lapsed(
+        &self,
+        name: &str,
+        held: &Entry<NameReservation>,
+        by: &Envelope<NameReservation>,
+    ) -> Result<bool, LogError> {
+        let is_old = by.time.since(held.time) > RESERVATION_LAPSES;
+        Ok(match self.get(&held.envelope.body.config).await? {
+            Some(holder) if holder.envelope.body.spec.name == name => holder.envelope.body.deleted,
+            Some(holder) => holder.envelope.body.deleted || is_old,
+            None => is_old,
         })
     }
 }

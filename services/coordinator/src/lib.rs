@@ -5,13 +5,19 @@
 //! epoch, so that an owner too many does no harm; events are hints, and whatever must not be missed has a timer and a
 //! read from the log's leader. Deliberately absent: an Azure identity, and values.
 
+mod brake;
+mod claims;
 mod config_actor;
 mod error;
+#[cfg(test)]
+mod fixtures;
 mod fleet;
 mod membership;
 mod service;
 mod settings;
 mod slots;
+#[cfg(test)]
+mod stage;
 mod tenure;
 mod vault_actor;
 
@@ -36,3 +42,6 @@ pub async fn run(
 ) -> Result<(), CoordinatorError> {
     service::run(settings, parts, shutdown).await
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,6 +19,8 @@ use tokio::{
 
 use crate::{
     CoordinatorError, CoordinatorParts, CoordinatorSettings,
+    brake::{self, Brake},
+    claims::TargetClaims,
     config_actor::{ConfigHandle, ConfigParts, Loaded, load},
     fleet::LOOK_EVERY,
     membership::Membership,
@@ -55,6 +57,8 @@ struct Service {
     membership: Membership,
     configs: BTreeMap<ConfigId, Entry<Config>>,
     listed_at: Option<BootTime>,
+    /// Every config there is is known: before, one could be dispatched that does not know of another's claims.
+    has_listed: bool,
     listing: JoinSet<Listing>,
     running: BTreeMap<ConfigId, Running>,
     loading: BTreeSet<ConfigId>,
@@ -63,6 +67,11 @@ struct Service {
     failed: BTreeMap<ConfigId, BootTime>,
     /// One budget per vault, whichever configs use it.
     vaults: BTreeMap<String, VaultHandle>,
+    /// Who owns which item of a target vault, in the tenure of its slot.
+    claims: BTreeMap<String, (Epoch, TargetClaims)>,
+    brake: Brake,
+    /// Keeps the brake as the store has it.
+    following: JoinSet<()>,
     /// When actors stopped by themselves.
     stopped: VecDeque<BootTime>,
 }
@@ -73,8 +82,10 @@ pub(crate) async fn run(
     shutdown: Shutdown,
 ) -> Result<(), CoordinatorError> {
     let mut changes = parts.broker.configs().follow().await?;
+    let control = parts.broker.configs().follow_control().await?;
     let membership = Membership::join(&parts).await?;
     let mut service = Service::new(settings, parts, membership);
+    service.following.spawn_local(brake::follow(service.parts.clone(), service.brake.clone(), control));
     tracing::info!(coordinator_id = %service.parts.origin.member(), "coordinator serves");
     let result = service.serve(&mut changes, &shutdown).await;
     service.leave().await;
@@ -89,12 +100,16 @@ impl Service {
             membership,
             configs: BTreeMap::new(),
             listed_at: None,
+            has_listed: false,
             listing: JoinSet::new(),
             running: BTreeMap::new(),
             loading: BTreeSet::new(),
             loads: JoinSet::new(),
             failed: BTreeMap::new(),
             vaults: BTreeMap::new(),
+            claims: BTreeMap::new(),
+            brake: Brake::default(),
+            following: JoinSet::new(),
             stopped: VecDeque::new(),
         }
     }
@@ -107,6 +122,7 @@ impl Service {
                 biased;
                 () = shutdown.draining() => return Ok(()),
                 error = self.membership.ended() => return Err(error),
+                Some(_) = self.following.join_next() => return Err(CoordinatorError::SubscriptionEnded),
                 change = changes.next() => match change {
                     Some(change) => self.changed(change),
                     None => return Err(CoordinatorError::SubscriptionEnded),
@@ -151,7 +167,7 @@ impl Service {
     fn listed(&mut self, joined: Result<Listing, tokio::task::JoinError>) {
         match joined {
             Ok(Ok(configs)) => {
-                self.listed_at = Some(self.parts.origin.boot());
+                (self.listed_at, self.has_listed) = (Some(self.parts.origin.boot()), true);
                 self.configs.retain(|id, _| configs.iter().any(|entry| entry.envelope.body.id == *id));
                 configs.into_iter().for_each(|entry| self.take_in(entry));
                 self.mend();
@@ -188,6 +204,9 @@ impl Service {
 
     /// Starts, updates and stops actors, so that exactly the configs of the held slots have one.
     fn mend(&mut self) {
+        if !self.has_listed {
+            return;
+        }
         let held = self.membership.slots.held();
         let wanted: BTreeMap<ConfigId, Tenure> = self
             .configs
@@ -202,6 +221,7 @@ impl Service {
             }
             stays
         });
+        self.expect_claims(&wanted);
         for (id, tenure) in wanted {
             let Some(entry) = self.configs.get(&id) else { continue };
             let revision = Revision(entry.sequence.0);
@@ -216,6 +236,20 @@ impl Service {
         }
         let running = &self.running;
         self.vaults.retain(|uri, _| running.values().any(|running| running.vaults.contains(uri)));
+    }
+
+    /// Says to each target vault's claims which configs write there; another tenure begins with none.
+    fn expect_claims(&mut self, wanted: &BTreeMap<ConfigId, Tenure>) {
+        let mut writers: BTreeMap<String, (Epoch, BTreeSet<ConfigId>)> = BTreeMap::new();
+        for (id, tenure) in wanted {
+            let Some(entry) = self.configs.get(id) else { continue };
+            let vault = vault_key(&entry.envelope.body.target);
+            writers.entry(vault).or_insert((tenure.epoch, BTreeSet::new())).1.insert(*id);
+        }
+        self.claims.retain(|vault, (epoch, _)| writers.get(vault).is_some_and(|(newest, _)| newest == epoch));
+        for (vault, (epoch, configs)) in writers {
+            self.claims.entry(vault).or_insert_with(|| (epoch, TargetClaims::default())).1.expect(&configs);
+        }
     }
 
     fn load(&mut self, id: ConfigId, epoch: Epoch) {
@@ -257,8 +291,15 @@ impl Service {
 
     fn start(&mut self, id: ConfigId, tenure: Tenure, loaded: Loaded) {
         let (revision, epoch, slot) = (loaded.revision, tenure.epoch, slot_of(&loaded.config));
-        let vaults = [&loaded.config.source, &loaded.config.target].map(|vault| vault.uri.to_ascii_lowercase());
+        let vaults = [&loaded.config.source, &loaded.config.target].map(vault_key);
+        let claims = self.claims.entry(vaults[1].clone()).or_insert_with(|| (epoch, TargetClaims::default()));
+        if claims.0 != epoch {
+            *claims = (epoch, TargetClaims::default());
+        }
+        let claims = claims.1.clone();
         let parts = ConfigParts {
+            claims,
+            brake: self.brake.clone(),
             source: self.vault(&loaded.config.source, &tenure),
             target: self.vault(&loaded.config.target, &tenure),
             parts: self.parts.clone(),
@@ -271,7 +312,7 @@ impl Service {
     }
 
     fn vault(&mut self, vault: &VaultIdentity, tenure: &Tenure) -> VaultHandle {
-        let handle = self.vaults.entry(vault.uri.to_ascii_lowercase());
+        let handle = self.vaults.entry(vault_key(vault));
         let handle = handle.or_insert_with(|| VaultHandle::start(self.parts.origin.clone(), &self.settings));
         if tenure.was_anothers {
             handle.go_cautiously();
@@ -284,9 +325,15 @@ impl Service {
         self.running.values().for_each(|running| running.handle.stop());
         self.loads.shutdown().await;
         self.listing.shutdown().await;
+        self.following.shutdown().await;
         self.membership.leave().await;
         tracing::info!(coordinator_id = %self.parts.origin.member(), "coordinator leaves");
     }
+}
+
+/// What makes two vaults one here: as for the slot.
+fn vault_key(vault: &VaultIdentity) -> String {
+    vault.uri.trim_end_matches('/').to_ascii_lowercase()
 }
 
 fn slot_of(config: &Config) -> Slot {

@@ -1,16 +1,22 @@
 //! The budget of one vault: who may call it, and when.
 //!
 //! One actor per vault and process. It gives permits in turns between the configs that wait, and learns from each
-//! attempt's end what was called and whether the vault throttled. Deliberately absent: calls, and what they are for.
+//! attempt's end what was called and whether the vault throttled. Beside it lies how the vault fares, which all configs
+//! that use it look at before they ask for a permit. Deliberately absent: calls, and what they are for.
 
 use std::{
+    cell::RefCell,
     collections::{BTreeMap, VecDeque},
+    rc::Rc,
     time::Duration,
 };
 
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, ResponseFuture, SpawnHandle};
-use domain::pacing::{WeightedRoundRobin, Window};
-use proto_msgs::ConfigId;
+use domain::{
+    health::{Health, Held, Turn},
+    pacing::{WeightedRoundRobin, Window},
+};
+use proto_msgs::{ConfigId, ErrorCode};
 use runtime::{BootTime, Origin};
 use tokio::sync::oneshot;
 
@@ -56,9 +62,12 @@ impl Drop for Permit {
     }
 }
 
-/// A handle to one vault's budget. Cheap to clone.
+/// A handle to one vault's budget and health. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(crate) struct VaultHandle(Addr<VaultActor>);
+pub(crate) struct VaultHandle {
+    actor: Addr<VaultActor>,
+    health: Rc<RefCell<Health>>,
+}
 
 impl VaultHandle {
     pub(crate) fn start(origin: Origin, settings: &CoordinatorSettings) -> Self {
@@ -71,17 +80,41 @@ impl VaultHandle {
             held_until: None,
             look: None,
         };
-        Self(actor.start())
+        Self { actor: actor.start(), health: Rc::default() }
     }
 
     /// Somebody else may have called this vault until now.
     pub(crate) fn go_cautiously(&self) {
-        self.0.do_send(GoCautiously);
+        self.actor.do_send(GoCautiously);
     }
 
     /// Waits for a permit. None: the actor is gone, with the rest of this coordinator.
     pub(crate) async fn acquire(&self, config: ConfigId, need: Need, is_urgent: bool) -> Option<Permit> {
-        self.0.send(Acquire { config, need, is_urgent }).await.ok()?
+        self.actor.send(Acquire { config, need, is_urgent }).await.ok()?
+    }
+
+    /// What may be dispatched to the vault.
+    pub(crate) fn turn(&self, now: BootTime) -> Turn {
+        self.health.borrow().turn(now.as_duration())
+    }
+
+    /// Why nothing but probes is dispatched to it.
+    pub(crate) fn held(&self) -> Option<Held> {
+        self.health.borrow().held().cloned()
+    }
+
+    /// The one attempt that decides for all is on its way.
+    pub(crate) fn probe(&self, now: BootTime) {
+        self.health.borrow_mut().probe(now.as_duration());
+    }
+
+    pub(crate) fn answered(&self) {
+        self.health.borrow_mut().answered();
+    }
+
+    /// An attempt failed at this vault. True: it is held from now on.
+    pub(crate) fn failed(&self, code: ErrorCode, now: BootTime) -> bool {
+        self.health.borrow_mut().failed(code, now.as_duration())
     }
 }
 

@@ -5,7 +5,7 @@
 
 use proto_msgs::{
     Behaviour, ErrorCode, ItemType, Timestamp, VersionId,
-    record::{Arrival, Baseline, Leave, UnresolvedAttempt},
+    record::{Arrival, Baseline, Leave, LeaveKind, UnresolvedAttempt},
     vault::{Attributes, SideState},
 };
 
@@ -24,8 +24,10 @@ pub enum Look {
     Disabled {
         state: SideState,
     },
-    /// An item is there, and this identity may not read its content.
-    Unreadable,
+    /// An item is there, and this identity may read its attributes, but not its content.
+    Unreadable {
+        state: SideState,
+    },
     /// A plain secret or key where a certificate is due, or the other way round.
     NameTaken,
 }
@@ -62,8 +64,7 @@ pub fn first_write(
     let target = match look {
         Look::Absent => return Decision::Write,
         Look::NameTaken => return name_taken(kind),
-        Look::Unreadable => None,
-        Look::Disabled { state } => Some(state),
+        Look::Unreadable { state } | Look::Disabled { state } => Some(state),
         Look::Present { state, same_content } => {
             if *same_content && attributes_equal(kind, &source.attributes, &state.attributes) {
                 return Decision::Nothing(Arrival::Adopted);
@@ -74,7 +75,9 @@ pub fn first_write(
     if kind == ItemType::Keys {
         return key_exists("a key of that name exists at the target, and a restore cannot replace it");
     }
-    if behaviour.overwrite_on_conflict || leave.is_some_and(|leave| leave_covers(leave, target)) {
+    if behaviour.overwrite_on_conflict
+        || leave.is_some_and(|leave| leave_covers(leave, target) && leave.kind == LeaveKind::Acknowledge)
+    {
         return Decision::Write;
     }
     Decision::block(
@@ -99,15 +102,16 @@ pub fn thorough_write(kind: ItemType, source: &SideState, look: &Look, baseline:
     match look {
         Look::Absent => Decision::Write,
         Look::NameTaken => name_taken(kind),
-        Look::Unreadable => later_write(kind, source, baseline),
         // Its content is the one that was left there, as long as its version is.
-        Look::Disabled { state } if is_as_left(state, baseline) => {
+        Look::Disabled { state } | Look::Unreadable { state } if is_as_left(state, baseline) => {
             if is_new_version(kind, source, &baseline.source) {
                 return new_version(kind);
             }
             same_content(kind, source, state, baseline)
         }
-        Look::Disabled { .. } | Look::Present { same_content: false, .. } => new_version(kind),
+        Look::Disabled { .. } | Look::Unreadable { .. } | Look::Present { same_content: false, .. } => {
+            new_version(kind)
+        }
         Look::Present { state, same_content: true } => same_content(kind, source, state, baseline),
     }
 }
@@ -135,11 +139,13 @@ pub fn resolve(look: &Look, baseline: Option<&Baseline>, matches_attempt: bool) 
     match look {
         Look::Absent => Resolved::NotWritten,
         // The version is the one that was left there, however much its content looks like what was to be written.
-        Look::Present { state, .. } | Look::Disabled { state } if baseline.is_some_and(|b| is_as_left(state, b)) => {
+        Look::Present { state, .. } | Look::Disabled { state } | Look::Unreadable { state }
+            if baseline.is_some_and(|b| is_as_left(state, b)) =>
+        {
             Resolved::NotWritten
         }
         Look::Present { .. } if matches_attempt => Resolved::Written,
-        Look::Present { .. } | Look::Disabled { .. } | Look::Unreadable | Look::NameTaken => Resolved::Foreign,
+        Look::Present { .. } | Look::Disabled { .. } | Look::Unreadable { .. } | Look::NameTaken => Resolved::Foreign,
     }
 }
 
@@ -147,8 +153,10 @@ pub fn resolve(look: &Look, baseline: Option<&Baseline>, matches_attempt: bool) 
 pub fn replaces_foreign(look: Option<&Look>, baseline: Option<&Baseline>) -> bool {
     match look {
         None | Some(Look::Absent) => false,
-        Some(Look::Present { state, .. } | Look::Disabled { state }) => !baseline.is_some_and(|b| is_as_left(state, b)),
-        Some(Look::Unreadable | Look::NameTaken) => baseline.is_none(),
+        Some(Look::Present { state, .. } | Look::Disabled { state } | Look::Unreadable { state }) => {
+            !baseline.is_some_and(|b| is_as_left(state, b))
+        }
+        Some(Look::NameTaken) => baseline.is_none(),
     }
 }
 
@@ -157,9 +165,10 @@ pub(crate) fn is_as_left(target: &SideState, baseline: &Baseline) -> bool {
     target.version.is_some() && target.version == baseline.target.version
 }
 
-/// Which of the source's versions an unresolved attempt may have been about to write.
+/// Which of the source's versions an unresolved attempt may have been about to write; none, if it was about to delete.
 pub fn may_be_named(unresolved: &UnresolvedAttempt, version: &VersionId, updated: Option<Timestamp>) -> bool {
     match (&unresolved.source_version, unresolved.source_updated) {
+        (_, _) if unresolved.deletes => false,
         (Some(named), _) => named == version,
         (None, Some(listed)) => updated == Some(listed),
         // Nothing was listed: whatever was there when the attempt began.
@@ -225,11 +234,15 @@ mod tests {
         Look::Present { state: side("t9", 5), same_content }
     }
 
+    fn unreadable() -> Look {
+        Look::Unreadable { state: side("t9", 5) }
+    }
+
     #[test]
     fn a_first_write_over_a_foreign_item_needs_leave() {
         let (source, off) = (side("s1", 1), Behaviour::default());
         let on = Behaviour { overwrite_on_conflict: true, ..off.clone() };
-        for look in [present(false), Look::Unreadable] {
+        for look in [present(false), unreadable()] {
             let decision = first_write(ItemType::Secrets, &source, &look, &off, None);
             assert!(matches!(decision, Decision::Block { code: ErrorCode::TargetConflictActive, .. }), "{look:?}");
             assert_eq!(first_write(ItemType::Secrets, &source, &look, &on, None), Decision::Write);
@@ -243,6 +256,7 @@ mod tests {
             at: at(0),
             sequence: proto_msgs::Sequence(1),
             target_version: Some(version.parse().unwrap()),
+            kind: LeaveKind::Acknowledge,
         };
         let decide = |leave: &Leave| {
             first_write(ItemType::Secrets, &side("s1", 1), &present(false), &Behaviour::default(), Some(leave))
@@ -326,8 +340,9 @@ mod tests {
             (Some(present(true)), Some(&before), true),
             (Some(as_left.clone()), Some(&before), false),
             (Some(as_left), None, true),
-            (Some(Look::Unreadable), None, true),
-            (Some(Look::Unreadable), Some(&before), false),
+            (Some(unreadable()), None, true),
+            (Some(unreadable()), Some(&before), true),
+            (Some(Look::Unreadable { state: before.target.clone() }), Some(&before), false),
         ] {
             assert_eq!(replaces_foreign(look.as_ref(), known), expected, "{look:?}");
         }

@@ -2,7 +2,7 @@
 
 use proto_msgs::{
     ItemType, Timestamp,
-    vault::{Attributes, SideState},
+    vault::{Attributes, ItemMeta, SideState},
 };
 use xxhash_rust::xxh3::Xxh3;
 
@@ -54,6 +54,11 @@ pub fn print(updated: Option<Timestamp>, attributes: &Attributes, x5t: Option<&s
         field(value.as_bytes());
     }
     hash.digest()
+}
+
+/// The print of an item as it is listed.
+pub fn print_of_item(item: &ItemMeta) -> u64 {
+    print(item.updated, &item.attributes, item.x5t.as_deref())
 }
 
 /// The print of a remembered state.

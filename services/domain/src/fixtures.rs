@@ -22,6 +22,7 @@ pub fn spec(rule: Rule) -> ConfigSpec {
         rule,
         exclude: Vec::new(),
         behaviour: Behaviour::default(),
+        paused: false,
     }
 }
 
@@ -118,6 +119,7 @@ pub fn report(outcome: OutcomeKind) -> AttemptReport {
         target_version: None,
         azure_request_id: None,
         throttled: None,
+        failed: None,
         retry_after_ms: None,
     }
 }

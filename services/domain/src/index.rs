@@ -4,7 +4,11 @@
 
 use std::collections::BTreeMap;
 
-use proto_msgs::{ErrorCode, ItemName, Record, RecordKey, RunId, Sequence, Status, Timestamp, record::Baseline};
+use proto_msgs::{
+    ErrorCode, ItemName, Record, RecordKey, RunId, Sequence, Status, Timestamp, VersionId,
+    config::DeleteTrigger,
+    record::{Arrival, Baseline, LeaveKind, Miss},
+};
 
 use crate::compare::print_of;
 
@@ -18,10 +22,19 @@ pub struct IndexEntry {
     pub next_attempt: Option<Timestamp>,
     /// An intent without outcome is carried: the next attempt reads the target first.
     pub is_unresolved: bool,
-    pub has_leave: bool,
+    /// An attempt came too late, or somebody asked for it: the next one compares both ends.
+    pub is_doubtful: bool,
+    pub leave: Option<LeaveKind>,
+    pub miss: Option<Miss>,
+    /// The delete that is due, held or under way.
+    pub delete: Option<DeleteTrigger>,
+    pub deleted_at: Option<Timestamp>,
     pub baseline: Option<Prints>,
     /// Print of the source when the status was decided.
     pub source_seen: Option<u64>,
+    /// Print of the target when the status was decided, and its version where one was read.
+    pub target_seen: Option<u64>,
+    pub target_version: Option<VersionId>,
     /// The run in which its state was written.
     pub run: Option<RunId>,
     /// When the last attempt that came to an end began.
@@ -35,15 +48,21 @@ pub struct Prints {
     pub target: u64,
     pub source_updated: Option<Timestamp>,
     pub read_at: Timestamp,
+    pub target_updated: Option<Timestamp>,
+    pub synced_at: Timestamp,
+    pub how: Arrival,
 }
 
 impl Prints {
-    fn of(baseline: &Baseline) -> Self {
+    pub(crate) fn of(baseline: &Baseline) -> Self {
         Self {
             source: print_of(&baseline.source),
             target: print_of(&baseline.target),
             source_updated: baseline.source.updated,
             read_at: baseline.read_at,
+            target_updated: baseline.target.updated,
+            synced_at: baseline.synced_at,
+            how: baseline.how,
         }
     }
 }
@@ -57,9 +76,15 @@ impl IndexEntry {
             attempt: record.attempt,
             next_attempt: record.next_attempt,
             is_unresolved: record.unresolved.is_some(),
-            has_leave: record.leave.is_some(),
+            is_doubtful: record.thorough || !record.late.is_empty(),
+            leave: record.leave.as_ref().map(|leave| leave.kind),
+            miss: record.miss,
+            delete: record.delete,
+            deleted_at: record.deleted_at,
             baseline: record.baseline.as_ref().map(Prints::of),
             source_seen: record.source_seen.as_ref().map(print_of),
+            target_seen: record.target_seen.as_ref().map(print_of),
+            target_version: record.target_seen.as_ref().and_then(|seen| seen.version.clone()),
             run: record.run,
             attempted: record.last_attempt.as_ref().map(|report| report.started),
         }

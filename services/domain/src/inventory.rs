@@ -17,6 +17,7 @@ pub struct Inventory {
     live: BTreeMap<RecordKey, Listed>,
     deleted: BTreeMap<RecordKey, DeletedMeta>,
     complete: BTreeSet<(ItemType, Listing)>,
+    began: BTreeMap<(ItemType, Listing), Timestamp>,
 }
 
 /// A live item, and when its page was read, by the server's clock.
@@ -33,6 +34,10 @@ impl Inventory {
 
     /// Takes a page in. Pages may arrive twice.
     pub fn add(&mut self, kind: ItemType, page: InventoryPage) {
+        for listing in [Listing::Live, Listing::Deleted] {
+            let began = self.began.entry((kind, listing)).or_insert(page.read_at);
+            *began = page.read_at.min(*began);
+        }
         for item in page.live {
             self.live.insert(RecordKey { kind, name: item.name.clone() }, Listed { item, at: page.read_at });
         }
@@ -48,6 +53,11 @@ impl Inventory {
 
     pub fn is_complete(&self, kind: ItemType, listing: Listing) -> bool {
         self.complete.contains(&(kind, listing))
+    }
+
+    /// When the first page of a type's listings was read, by the server's clock: what came later may be missing on it.
+    pub fn began(&self, kind: ItemType, listing: Listing) -> Option<Timestamp> {
+        self.began.get(&(kind, listing)).copied()
     }
 
     pub fn live(&self, key: &RecordKey) -> Option<&Listed> {

@@ -7,10 +7,16 @@
 
 pub mod attempt;
 pub mod backoff;
+pub mod chain;
 pub mod check;
+pub mod claims;
 pub mod compare;
+pub mod deletes;
+pub mod drift;
+pub mod health;
 pub mod index;
 pub mod inventory;
+pub mod leave;
 pub mod lifecycle;
 pub mod pacing;
 pub mod placement;

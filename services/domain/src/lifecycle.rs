@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use proto_msgs::{
     ErrorCode, MessageId, Record, Recoverability, Revision, RunId, Status, Timestamp, VersionId,
+    config::DeleteTrigger,
     record::{AttemptReport, Baseline, OutcomeKind, UnresolvedAttempt},
     vault::{CallFailure, Detail, SideState},
 };
@@ -24,6 +25,8 @@ pub struct Ended {
     pub report: AttemptReport,
     /// The source as it was read, if it was.
     pub source_seen: Option<SideState>,
+    /// The target as it was looked at, where that is why it ended: what leave is given for.
+    pub target_seen: Option<SideState>,
 }
 
 /// Whether an attempt may have left something at the target.
@@ -38,7 +41,7 @@ pub enum Trace {
 /// Late attempts that a record names at most; with more, it is compared as a whole anyway.
 const LATE_MAX: usize = 4;
 
-/// Will be synced in this run.
+/// Will be synced in this run. Whatever was to be deleted is not.
 pub fn pending(record: Record, run: Option<RunId>, revision: Revision) -> Record {
     Record {
         status: Status::Pending,
@@ -46,10 +49,49 @@ pub fn pending(record: Record, run: Option<RunId>, revision: Revision) -> Record
         detail: None,
         attempt: 0,
         next_attempt: None,
+        miss: None,
+        delete: None,
         run,
         revision,
         ..record
     }
+}
+
+/// Its target item will be deleted, once reads confirm that it is gone at the source.
+pub fn delete_due(record: Record, seen: DeleteTrigger, run: Option<RunId>, revision: Revision) -> Record {
+    let miss = record.miss;
+    Record { delete: Some(seen), miss, ..pending(record, run, revision) }
+}
+
+/// A delete that is due and held by the bulk-delete breaker.
+pub fn held(record: Record, seen: DeleteTrigger, message: String, run: Option<RunId>, revision: Revision) -> Record {
+    Record { delete: Some(seen), ..blocked(record, ErrorCode::DeleteHeld, message, None, run, revision) }
+}
+
+/// A held delete that somebody released; none: it is not held any more.
+pub fn released(record: Record, revision: Revision) -> Option<Record> {
+    let seen = record.delete.filter(|_| record.status == Status::BlockedDeleteHeld)?;
+    Some(delete_due(record, seen, None, revision))
+}
+
+/// Its target item was deleted. What comes back at the source is a first write.
+pub fn deleted(record: Record, report: AttemptReport, now: Timestamp) -> Record {
+    Record {
+        code: Some(ErrorCode::SourceGone),
+        detail: Some(Detail::new("the item is gone from the source, and its copy was deleted at the target")),
+        deleted_at: Some(now),
+        last_attempt: Some(report),
+        run: record.run,
+        revision: record.revision,
+        ..Record::new(record.id, Status::Deleted, None)
+    }
+}
+
+/// The item of a delete that was due is at the source after all: its next attempt is an ordinary one. That attempt settles
+/// what is unresolved.
+pub fn came_back(record: Record, report: AttemptReport) -> Record {
+    let revision = record.revision;
+    Record { last_attempt: Some(report), ..asked(record, revision) }
 }
 
 /// Will be synced at once, reading both ends: somebody asked.
@@ -78,7 +120,7 @@ pub fn is_doubtful(record: &Record) -> bool {
     is_in_use && (record.thorough || !record.late.is_empty())
 }
 
-/// Not attempted, for a reason found without a call.
+/// Not attempted, for a reason found without a call. Where the source item was not seen, its miss stands.
 pub fn blocked(
     record: Record,
     code: ErrorCode,
@@ -89,7 +131,21 @@ pub fn blocked(
 ) -> Record {
     let status = standing(code);
     let detail = Some(Detail::new(message));
-    Record { status, code: Some(code), detail, source_seen, attempt: 0, next_attempt: None, run, revision, ..record }
+    Record {
+        status,
+        code: Some(code),
+        detail,
+        miss: record.miss.filter(|_| source_seen.is_none()),
+        source_seen,
+        target_seen: None,
+        leave: None,
+        delete: None,
+        attempt: 0,
+        next_attempt: None,
+        run,
+        revision,
+        ..record
+    }
 }
 
 /// Being attempted. An older intent that is not settled stays: this attempt settles it before it writes. One that never
@@ -135,7 +191,10 @@ pub fn succeeded(record: Record, baseline: Baseline, report: AttemptReport) -> R
         detail: None,
         source_seen: Some(baseline.source.clone()),
         baseline: Some(baseline),
+        target_seen: None,
         leave: None,
+        miss: None,
+        delete: None,
         attempt: 0,
         next_attempt: None,
         unresolved: None,
@@ -161,6 +220,11 @@ pub fn failed(record: Record, ended: Ended, now: Timestamp, jitter: f64) -> Reco
         code: Some(code),
         detail: Some(ended.failure.detail),
         source_seen: ended.source_seen.or(record.source_seen),
+        target_seen: ended.target_seen.or(record.target_seen),
+        // What it was given for is not what is there.
+        leave: record.leave.filter(|_| ended.report.outcome != OutcomeKind::Blocked),
+        // Only the attempts of one delete in a row: the next cycle finds out whether it is due still.
+        delete: record.delete.filter(|_| wait.is_some()),
         attempt,
         next_attempt: wait.map(|wait| now.plus(wait)),
         unresolved,
@@ -227,6 +291,7 @@ mod tests {
             source_version: None,
             source_updated: Some(at(0)),
             x5t: None,
+            deletes: false,
         }
     }
 
@@ -241,6 +306,7 @@ mod tests {
             operation: MessageId::from_random(operation),
             report: report(OutcomeKind::Failed),
             source_seen: None,
+            target_seen: None,
         }
     }
 

@@ -1,24 +1,47 @@
 //! Decides what each record of a config needs next.
 //!
 //! [`plan`] compares what an operator declared and what the log remembers with what the vaults list, and gives one
-//! step for each record that is not as it should be. Equal arguments give equal plans on every coordinator.
+//! step for each record that is not as it should be. Equal arguments give equal plans on every coordinator, so a plan
+//! can be shown, hashed and decided about.
 //!
 //! Invariants: what an incomplete listing does not show means nothing; taking a plan's steps and planning again on the
-//! same inventories yields nothing; a record with an attempt under way is left to it. Deliberately absent: clocks,
-//! retries and pacing. What failed shows up as a gap in the next round.
+//! same inventories yields nothing; a record with an attempt under way is left to it; what an operator disabled is left
+//! alone. Deliberately absent: clocks, retries and pacing. What failed shows up as a gap in the next round.
+
+mod missing;
+mod present;
+mod step;
+mod view;
 
 use proto_msgs::{
-    Config, ErrorCode, ItemType, RecordKey, Status,
-    vault::{ItemMeta, SideState, VaultIdentity},
+    Config, ErrorCode, ItemName, ItemType, RecordKey, RunId, Status, Timestamp,
+    config::DeleteTrigger,
+    record::Miss,
+    vault::{ItemMeta, SideState},
+    worker::Listing,
 };
 
 use crate::{
-    compare::print,
-    index::{Index, IndexEntry, Prints},
+    claims::Claims,
+    index::{Index, IndexEntry},
     inventory::{Inventory, Listed},
-    rule::{Matched, Matcher, RuleError},
-    timing::SAME_SECOND_MARGIN,
+    rule::{Matcher, RuleError},
 };
+
+pub use step::next;
+
+/// What a plan is made from.
+#[derive(Debug, Clone, Copy)]
+pub struct Given<'a> {
+    pub config: &'a Config,
+    pub index: &'a Index,
+    pub source: &'a Inventory,
+    pub target: &'a Inventory,
+    /// On the target vault.
+    pub claims: &'a Claims,
+    pub run: RunId,
+    pub now: Timestamp,
+}
 
 /// What to do, in order of type and name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -26,6 +49,8 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// Records that are as they should be.
     pub unchanged: u64,
+    /// Names of a `manual` rule that no complete listing shows.
+    pub not_found: Vec<ItemName>,
 }
 
 /// What one record needs.
@@ -35,217 +60,125 @@ pub struct Step {
     pub action: Action,
 }
 
-/// One step of a plan.
+/// One step of a plan. [`next`] gives the state to append for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// Append a state that needs no call: `blocked_*`, or `disabled` where the rule no longer matches.
-    Block { code: ErrorCode, message: String, source_seen: Option<SideState> },
-    /// Append `pending`, then dispatch.
-    Sync { listed: Listed },
+    /// A state that needs no call: `blocked_*`, `drifted`, or `disabled`.
+    Block { code: ErrorCode, message: String, source_seen: Option<SideState>, target_seen: Option<SideState> },
+    /// `pending`, then dispatch.
+    Sync { listed: Listed, thorough: bool },
+    /// As it is, and missing from the source for the first time.
+    Miss(Miss),
+    /// As it is; it was missing once, and is there.
+    Found,
+    /// `pending` with a delete that is due, then dispatch; where it is held, `blocked_delete_held` and why.
+    Delete { seen: DeleteTrigger, held: Option<String> },
 }
 
 /// Plans one cycle.
-pub fn plan(config: &Config, index: &Index, source: &Inventory, target: &Inventory) -> Result<Plan, RuleError> {
-    let planner = Planner { config, matcher: Matcher::new(&config.spec)?, target };
-    let mut plan = Plan::default();
-    let mut add = |key: &RecordKey, entry: Option<&IndexEntry>, wanted: Option<Action>| match wanted {
-        Some(action) if is_news(entry, &action) => plan.steps.push(Step { key: key.clone(), action }),
-        Some(_) | None => plan.unchanged += u64::from(entry.is_some()),
-    };
-    for (key, listed) in source.live_items().filter(|(key, _)| config.spec.item_types.contains(&key.kind)) {
-        let entry = index.get(key);
-        add(key, entry, planner.live(key, listed, entry));
+pub fn plan(given: &Given<'_>) -> Result<Plan, RuleError> {
+    let planner = Planner { given, matcher: Matcher::new(&given.config.spec)? };
+    let mut plan = Plan { not_found: planner.not_found(), ..Plan::default() };
+    for (key, listed) in given.source.live_items().filter(|(key, _)| planner.is_of_config(key)) {
+        let entry = given.index.get(key);
+        let wanted = if is_left_alone(entry) { None } else { planner.live(key, listed, entry) };
+        plan.add(key, entry, or_found(entry, wanted));
     }
-    for (key, deleted) in source.deleted_items().filter(|(key, _)| config.spec.item_types.contains(&key.kind)) {
-        if source.live(key).is_none() {
-            let entry = index.get(key);
-            add(key, entry, planner.soft_deleted(key, &deleted.item, entry));
+    let is_unlisted = |key: &RecordKey| !planner.is_of_config(key) || given.source.live(key).is_none();
+    for (key, deleted) in given.source.deleted_items().filter(|(key, _)| planner.is_of_config(key)) {
+        if given.source.live(key).is_none() && given.index.get(key).is_none() {
+            plan.add(key, None, planner.soft_deleted(key, &deleted.item, None));
         }
     }
-    plan.unchanged +=
-        index.iter().filter(|(key, _)| source.live(key).is_none() && source.deleted(key).is_none()).count() as u64;
+    for (key, wanted) in planner.absent(given.index.iter().filter(|(key, _)| is_unlisted(key))) {
+        plan.add(key, given.index.get(key), wanted);
+    }
     plan.steps.sort_by(|a, b| a.key.cmp(&b.key));
     Ok(plan)
 }
 
-/// What one item of the source wants, given everything else.
+impl Plan {
+    fn add(&mut self, key: &RecordKey, entry: Option<&IndexEntry>, wanted: Option<Action>) {
+        match wanted {
+            Some(action) if is_news(entry, &action) => self.steps.push(Step { key: key.clone(), action }),
+            Some(_) | None => self.unchanged += u64::from(entry.is_some()),
+        }
+    }
+}
+
+/// What one item wants, given everything else.
 struct Planner<'a> {
-    config: &'a Config,
+    given: &'a Given<'a>,
     matcher: Matcher,
-    target: &'a Inventory,
 }
 
 impl Planner<'_> {
-    fn live(&self, key: &RecordKey, listed: &Listed, entry: Option<&IndexEntry>) -> Option<Action> {
-        let item = &listed.item;
-        if is_under_way(entry) {
-            return None;
-        }
-        if item.managed {
-            return self.managed(item);
-        }
-        match self.matcher.matches(&item.name, &item.attributes.tags) {
-            Matched::No => {
-                entry.map(|_| block(ErrorCode::RuleNoMatch, "the rule no longer matches this item", Some(item)))
-            }
-            Matched::Excluded => Some(block(ErrorCode::Excluded, "an exclude takes this item out", Some(item))),
-            Matched::Yes if entry.is_some_and(|e| e.code == Some(ErrorCode::OperatorDisabled)) => None,
-            Matched::Yes => self.obstacle(key, item, entry).or_else(|| self.change(key, listed, entry)),
-        }
+    fn is_of_config(&self, key: &RecordKey) -> bool {
+        self.given.config.spec.item_types.contains(&key.kind)
     }
 
-    fn soft_deleted(&self, key: &RecordKey, item: &ItemMeta, entry: Option<&IndexEntry>) -> Option<Action> {
-        if is_under_way(entry) || item.managed {
-            return None;
+    fn not_found(&self) -> Vec<ItemName> {
+        let (spec, source) = (&self.given.config.spec, self.given.source);
+        let is_complete =
+            |kind: &ItemType| source.is_complete(*kind, Listing::Live) && source.is_complete(*kind, Listing::Deleted);
+        if !spec.item_types.iter().all(is_complete) {
+            return Vec::new();
         }
-        let concerns_us = entry.map_or_else(
-            || self.matcher.matches(&key.name, &item.attributes.tags) == Matched::Yes,
-            |entry| !matches!(entry.status, Status::Disabled | Status::Deleted),
-        );
-        concerns_us.then(|| {
-            block(
-                ErrorCode::SourceSoftDeleted,
-                "the item is soft-deleted at the source and can be recovered there",
-                Some(item),
-            )
-        })
-    }
-
-    /// The secret and key behind a certificate follow it; without certificates in the config nobody would know.
-    fn managed(&self, item: &ItemMeta) -> Option<Action> {
-        let covered = self.config.spec.item_types.contains(&ItemType::Certificates);
-        let matches = self.matcher.matches(&item.name, &item.attributes.tags) == Matched::Yes;
-        (!covered && matches).then(|| {
-            block(
-                ErrorCode::ManagedByCertificate,
-                "Key Vault keeps this item behind a certificate: add certificates to the item types",
-                Some(item),
-            )
-        })
-    }
-
-    /// What forbids a sync whatever changed.
-    fn obstacle(&self, key: &RecordKey, item: &ItemMeta, entry: Option<&IndexEntry>) -> Option<Action> {
-        let was_synced = entry.is_some_and(|entry| entry.baseline.is_some());
-        if key.kind == ItemType::Keys
-            && let Some((code, message)) = key_obstacle(&self.config.source, &self.config.target)
-        {
-            return Some(block(code, message, Some(item)));
-        }
-        if key.kind == ItemType::Certificates && item.x5t.is_none() {
-            return Some(block(
-                ErrorCode::CertificatePending,
-                "no version of the certificate was issued yet",
-                Some(item),
-            ));
-        }
-        if !item.attributes.enabled && !was_synced {
-            return Some(block(
-                ErrorCode::SourceDisabled,
-                "the item is disabled at the source, and was when it was first seen",
-                Some(item),
-            ));
-        }
-        let is_soft_deleted = self.target.deleted(key).is_some() && self.target.live(key).is_none();
-        is_soft_deleted.then(|| {
-            block(
-                ErrorCode::TargetSoftDeleted,
-                "an item of that name is soft-deleted at the target: recover or purge it there",
-                Some(item),
-            )
-        })
-    }
-
-    /// Whether the record needs an attempt, by what is listed alone.
-    fn change(&self, key: &RecordKey, listed: &Listed, entry: Option<&IndexEntry>) -> Option<Action> {
-        let (item, sync) = (&listed.item, || Some(Action::Sync { listed: listed.clone() }));
-        let Some(entry) = entry else { return sync() };
-        let is_as_seen = entry.source_seen == Some(print_of_item(item));
-        match entry.status {
-            Status::Active | Status::Drifted => {
-                entry.baseline.is_none_or(|baseline| is_changed(item, &baseline)).then(sync)?
-            }
-            // Its next attempt has a time of its own; and attempts under way were left out before.
-            Status::Retrying | Status::Syncing => None,
-            // Unchanged, the same attempt would be refused again: no call is spent on finding that out.
-            Status::BlockedTargetConflict | Status::BlockedTargetKeyExists => {
-                let is_gone = self.target.live(key).is_none()
-                    && self.target.is_complete(key.kind, proto_msgs::worker::Listing::Live);
-                let has_leave =
-                    entry.has_leave || self.config.spec.behaviour.overwrite_on_conflict && key.kind != ItemType::Keys;
-                (!is_as_seen || is_gone || has_leave).then(sync)?
-            }
-            Status::BlockedCertificateNotExportable => (!is_as_seen).then(sync)?,
-            Status::Pending
-            | Status::Failed
-            | Status::BlockedExcluded
-            | Status::BlockedSourceSoftDeleted
-            | Status::BlockedSourceDisabled
-            | Status::BlockedCrossGeographyKey
-            | Status::BlockedCrossSubscriptionKey
-            | Status::BlockedTargetClaimed
-            | Status::BlockedTargetNameTaken
-            | Status::BlockedTargetSoftDeleted
-            | Status::BlockedManagedByCertificate
-            | Status::BlockedGeographyUnknown
-            | Status::BlockedCertificatePending
-            | Status::BlockedCertificateExpired
-            | Status::BlockedDeleteHeld
-            | Status::Disabled
-            | Status::Deleted => sync(),
-        }
+        let is_listed = |name: &ItemName| {
+            spec.item_types.iter().any(|&kind| {
+                let key = RecordKey { kind, name: name.clone() };
+                source.live(&key).is_some() || source.deleted(&key).is_some()
+            })
+        };
+        self.matcher.names().into_iter().flatten().filter(|name| !is_listed(name)).cloned().collect()
     }
 }
 
-/// A block that the record shows already is not news; a sync always is.
+/// Attempts under way come to their end first; what an operator disabled only an operator enables.
+fn is_left_alone(entry: Option<&IndexEntry>) -> bool {
+    entry.is_some_and(|entry| entry.status == Status::Syncing || entry.code == Some(ErrorCode::OperatorDisabled))
+}
+
+/// An item that is there is no longer missing, also where nothing else is to be said of it.
+fn or_found(entry: Option<&IndexEntry>, wanted: Option<Action>) -> Option<Action> {
+    let has_miss = entry.is_some_and(|entry| entry.miss.is_some() && entry.status != Status::Syncing);
+    match wanted {
+        Some(action) if is_news(entry, &action) || !has_miss => Some(action),
+        Some(_) | None => has_miss.then_some(Action::Found),
+    }
+}
+
+/// A state that the record shows already is not news; a sync always is.
 fn is_news(entry: Option<&IndexEntry>, action: &Action) -> bool {
+    let Some(entry) = entry else { return true };
     match action {
-        Action::Block { code, .. } => entry.is_none_or(|entry| entry.code != Some(*code)),
-        Action::Sync { .. } => true,
+        // Leave is given for the target as it was shown.
+        Action::Block { code: ErrorCode::Drift, target_seen, .. } => {
+            let seen = target_seen.as_ref().map(crate::compare::print_of);
+            entry.code != Some(ErrorCode::Drift) || entry.target_seen != seen
+        }
+        Action::Block { code, .. } => entry.code != Some(*code),
+        Action::Delete { seen, held } => {
+            let is_shown = match held {
+                Some(_) => entry.status == Status::BlockedDeleteHeld,
+                None => matches!(entry.status, Status::Pending | Status::Retrying),
+            };
+            entry.delete != Some(*seen) || !is_shown
+        }
+        Action::Sync { .. } | Action::Miss(_) | Action::Found => true,
     }
-}
-
-fn is_under_way(entry: Option<&IndexEntry>) -> bool {
-    entry.is_some_and(|entry| entry.status == Status::Syncing)
-}
-
-/// Compares with the last success. A source changed in the second in which it was read may have changed after the read.
-fn is_changed(item: &ItemMeta, baseline: &Prints) -> bool {
-    let same_second = item.updated.is_none_or(|updated| updated.plus(SAME_SECOND_MARGIN) > baseline.read_at);
-    print_of_item(item) != baseline.source || same_second
-}
-
-fn print_of_item(item: &ItemMeta) -> u64 {
-    print(item.updated, &item.attributes, item.x5t.as_deref())
 }
 
 fn block(code: ErrorCode, message: &str, item: Option<&ItemMeta>) -> Action {
-    let source_seen = item.map(|item| SideState {
-        version: None,
-        updated: item.updated,
-        attributes: item.attributes.clone(),
-        x5t: item.x5t.clone(),
-    });
-    Action::Block { code, message: message.to_owned(), source_seen }
+    Action::Block { code, message: message.to_owned(), source_seen: item.map(listed_state), target_seen: None }
 }
 
-/// A key's backup opens only in its own geography and subscription.
-fn key_obstacle(source: &VaultIdentity, target: &VaultIdentity) -> Option<(ErrorCode, &'static str)> {
-    let known = |vault: &VaultIdentity| vault.geography.clone().zip(vault.subscription.clone());
-    let (Some(source), Some(target)) = (known(source), known(target)) else {
-        return Some((ErrorCode::GeographyUnknown, "the geography or subscription of a vault could not be found out"));
-    };
-    if !source.0.eq_ignore_ascii_case(&target.0) {
-        return Some((
-            ErrorCode::CrossGeographyKey,
-            "a key cannot leave its geography, and the target is in another one",
-        ));
-    }
-    (!source.1.eq_ignore_ascii_case(&target.1)).then_some((
-        ErrorCode::CrossSubscriptionKey,
-        "a key's backup can be restored only within its subscription, and the target is in another one",
-    ))
+/// What a listing says of an item: no version.
+fn listed_state(item: &ItemMeta) -> SideState {
+    SideState { version: None, updated: item.updated, attributes: item.attributes.clone(), x5t: item.x5t.clone() }
 }
 
+#[cfg(test)]
+mod rules;
 #[cfg(test)]
 mod tests;

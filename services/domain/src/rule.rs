@@ -90,6 +90,25 @@ impl Matcher {
     }
 }
 
+impl Matcher {
+    /// What can be said without the item: a rule about tags may match any name.
+    pub fn matches_name(&self, name: &ItemName) -> Matched {
+        match &self.rule {
+            Include::Tag { .. } if self.exclude.iter().any(|glob| glob.matches(name)) => Matched::Excluded,
+            Include::Tag { .. } => Matched::Yes,
+            Include::All | Include::Glob(_) | Include::Names(_) => self.matches(name, &BTreeMap::new()),
+        }
+    }
+
+    /// The names of a `manual` rule.
+    pub fn names(&self) -> Option<&BTreeSet<ItemName>> {
+        match &self.rule {
+            Include::Names(names) => Some(names),
+            Include::All | Include::Tag { .. } | Include::Glob(_) => None,
+        }
+    }
+}
+
 fn tag_rule(tag: &str) -> Result<Include, RuleError> {
     let (name, value) = match tag.split_once('=') {
         Some((name, value)) => (name, Some(value.to_owned())),

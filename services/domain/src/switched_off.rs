@@ -42,16 +42,16 @@ pub fn decide(kind: ItemType, carried: &SideState, look: Option<&Look>, baseline
             return Decision::block(ErrorCode::Drift, message);
         }
         Some(Look::NameTaken) => return name_taken(kind),
-        Some(Look::Present { state, .. } | Look::Disabled { state }) => &state.attributes,
-        Some(Look::Unreadable) | None => &baseline.source.attributes,
+        Some(Look::Present { state, .. } | Look::Disabled { state } | Look::Unreadable { state }) => &state.attributes,
+        None => &baseline.source.attributes,
     };
     if attributes_equal(kind, &carried.attributes, before) { Decision::Nothing(baseline.how) } else { Decision::Update }
 }
 
 fn seen(look: Option<&Look>) -> Option<&SideState> {
     match look {
-        Some(Look::Present { state, .. } | Look::Disabled { state }) => Some(state),
-        Some(Look::Absent | Look::Unreadable | Look::NameTaken) | None => None,
+        Some(Look::Present { state, .. } | Look::Disabled { state } | Look::Unreadable { state }) => Some(state),
+        Some(Look::Absent | Look::NameTaken) | None => None,
     }
 }
 

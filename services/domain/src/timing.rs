@@ -38,3 +38,5 @@ pub const RUN_MIN_LIMIT: Duration = Duration::from_secs(30 * 60);
 pub const INTERVAL_JITTER: f64 = 0.1;
 /// Key Vault's times have whole seconds: a source that changed less than this before it was read may have changed again.
 pub const SAME_SECOND_MARGIN: Duration = Duration::from_secs(2);
+/// The second miss of an item counts only this long after the first, or half an interval if that is longer.
+pub const MISS_GAP_MIN: Duration = Duration::from_secs(5 * 60);

@@ -41,6 +41,9 @@ pub struct Estate {
     pub(crate) subscriptions: Vec<SubscriptionSpec>,
     #[serde(default)]
     pub(crate) custom_roles: Vec<CustomRole>,
+    /// Regions that the management plane does not list, so that their geography is not to be found out.
+    #[serde(default)]
+    pub(crate) unlisted_regions: Vec<String>,
 }
 
 impl Estate {
@@ -364,6 +367,7 @@ mod tests {
             .map(|region| crate::regions::Region::find(region).expect("checked by the parser").geography)
             .collect();
         assert_eq!(geographies.len(), 3);
+        assert_eq!(estate.unlisted_regions, ["uksouth"]);
     }
 
     #[test]
@@ -404,6 +408,7 @@ mod tests {
             (format!("{tenant}identities: &a [*a]\n"), 2, "anchor"),
             ("identities: []\n".to_owned(), 1, "`tenant` is missing"),
             ("tenant: ~\n".to_owned(), 1, "a text"),
+            (format!("{tenant}unlisted_regions: uksouth\n"), 2, "a list"),
             (format!("{tenant}identities: {}{}\n", "[".repeat(99), "]".repeat(99)), 2, "keys and values"),
             (vault("    tags: { a: x, a: y }\n"), 9, "`a` is there twice"),
             (vault("    tags: &t { a: x }\n    roles: *t\n"), 10, "a list"),

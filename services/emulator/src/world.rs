@@ -52,6 +52,8 @@ pub struct World {
     pub faults: Faults,
     pub identities: Vec<IdentitySpec>,
     pub custom_roles: Vec<CustomRole>,
+    /// Names of regions that the management plane does not list.
+    pub unlisted_regions: Vec<&'static str>,
     pub subscriptions: Vec<Subscription>,
     /// In the order of the estate.
     pub vaults: Vec<Arc<Vault>>,
@@ -144,6 +146,12 @@ impl World {
             faults: Faults::new(),
             identities: estate.identities.clone(),
             custom_roles: estate.custom_roles.clone(),
+            unlisted_regions: estate
+                .unlisted_regions
+                .iter()
+                .filter_map(|region| Region::find(region))
+                .map(|region| region.name)
+                .collect(),
             subscriptions,
             by_name: vaults.iter().map(|vault| (vault.name.to_ascii_lowercase(), Arc::clone(vault))).collect(),
             vaults,

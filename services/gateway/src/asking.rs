@@ -5,7 +5,7 @@ use std::time::Duration;
 use broker::{BusError, ask};
 use proto_msgs::{
     Config, RequestCode, VaultRef,
-    api::{Accepted, CommandReply, ConfigCommand, ConfigQuery, ConfigReply, ConfigSummary},
+    api::{Accepted, CommandReply, ConfigCommand, ConfigQuery, ConfigReply, ConfigSummary, Done},
     subject::AnyWorker,
     vault::{Side, VaultIdentity},
     worker::{ResolveAnswer, ResolveFailure, ResolveVault},
@@ -15,6 +15,9 @@ use crate::{GatewayParts, caller::Caller, failure::Failure};
 
 /// Longest a coordinator may take.
 const COORDINATOR: Duration = Duration::from_secs(5);
+/// Longest it may take to write a decision about all records of a config down, or to list both vaults for a plan. Less
+/// than clients wait.
+const THOROUGH: Duration = Duration::from_secs(40);
 /// Longest a worker may take to look a vault up: a few calls to Azure.
 const WORKER: Duration = Duration::from_secs(20);
 /// In a listing, a summary that is late is left out.
@@ -24,11 +27,11 @@ pub const IN_LISTING: Duration = Duration::from_secs(2);
 pub async fn summary(parts: &GatewayParts, caller: &Caller, config: &Config, limit: Duration) -> Option<ConfigSummary> {
     match query(parts, caller, config, ConfigQuery::Summary, limit).await {
         Ok(ConfigReply::Summary { summary }) => Some(*summary),
-        Ok(ConfigReply::Records { .. } | ConfigReply::Refused { .. }) | Err(_) => None,
+        Ok(ConfigReply::Records { .. } | ConfigReply::Plan { .. } | ConfigReply::Refused { .. }) | Err(_) => None,
     }
 }
 
-/// Asks a config's coordinator.
+/// Asks a config's coordinator for what it knows already.
 pub async fn records(
     parts: &GatewayParts,
     caller: &Caller,
@@ -36,6 +39,16 @@ pub async fn records(
     query: ConfigQuery,
 ) -> Result<ConfigReply, Failure> {
     self::query(parts, caller, config, query, COORDINATOR).await
+}
+
+/// Asks a config's coordinator for what it has to find out first.
+pub async fn plan(
+    parts: &GatewayParts,
+    caller: &Caller,
+    config: &Config,
+    query: ConfigQuery,
+) -> Result<ConfigReply, Failure> {
+    self::query(parts, caller, config, query, THOROUGH).await
 }
 
 async fn query(
@@ -51,20 +64,50 @@ async fn query(
     Ok(reply.map_err(|error| nobody(error, "coordinator"))?.body)
 }
 
-/// Tells a config's coordinator to do something.
+/// Tells a config's coordinator to begin something.
 pub async fn command(
     parts: &GatewayParts,
     caller: &Caller,
     config: &Config,
     command: ConfigCommand,
 ) -> Result<Accepted, Failure> {
-    let subject = parts.broker.subjects.config_command(&config.id);
-    let question = parts.origin.envelope(caller.correlation, command);
-    let reply = ask::<ConfigCommand, CommandReply>(parts.broker.bus.as_ref(), &subject, &question, COORDINATOR).await;
-    match reply.map_err(|error| nobody(error, "coordinator"))?.body {
+    match tell(parts, caller, config, command, COORDINATOR).await? {
         CommandReply::Accepted { run, correlation_id } => Ok(Accepted { run, correlation_id }),
+        CommandReply::Done { .. } => Err(stranger()),
         CommandReply::Refused { refusal } => Err(refusal.into()),
     }
+}
+
+/// Tells a config's coordinator what somebody decided, and waits until that is in the log.
+pub async fn decision(
+    parts: &GatewayParts,
+    caller: &Caller,
+    config: &Config,
+    command: ConfigCommand,
+) -> Result<Done, Failure> {
+    match tell(parts, caller, config, command, THOROUGH).await? {
+        CommandReply::Done { records, correlation_id } => Ok(Done { records, correlation_id }),
+        CommandReply::Accepted { .. } => Err(stranger()),
+        CommandReply::Refused { refusal } => Err(refusal.into()),
+    }
+}
+
+async fn tell(
+    parts: &GatewayParts,
+    caller: &Caller,
+    config: &Config,
+    command: ConfigCommand,
+    limit: Duration,
+) -> Result<CommandReply, Failure> {
+    let subject = parts.broker.subjects.config_command(&config.id);
+    let question = parts.origin.envelope(caller.correlation, command);
+    let reply = ask::<ConfigCommand, CommandReply>(parts.broker.bus.as_ref(), &subject, &question, limit).await;
+    Ok(reply.map_err(|error| nobody(error, "coordinator"))?.body)
+}
+
+/// A coordinator that answers another question than it was asked.
+pub fn stranger() -> Failure {
+    Failure::new(RequestCode::Internal, "the coordinator answered something else", "run one version everywhere")
 }
 
 /// Looks a vault up.

@@ -3,7 +3,7 @@
 use std::{future::Future, pin::Pin};
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload, http::header::AUTHORIZATION, web};
-use proto_msgs::{CorrelationId, RequestCode, api::ApiRole};
+use proto_msgs::{CorrelationId, RequestCode, api::ApiRole, config::Change};
 use serde::{Deserialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 
@@ -11,6 +11,9 @@ use crate::{
     GatewayParts,
     failure::{Failure, correlation},
 };
+
+/// Longest reason, in characters: what fits a line of the audit log.
+const REASON_MAX: usize = 500;
 
 /// Somebody with a good token.
 #[derive(Debug, Clone)]
@@ -36,6 +39,22 @@ impl Caller {
             format!("the token {} may not do this", self.name),
             format!("use a token with the role {word}"),
         ))
+    }
+
+    /// What this caller changes now, for the store and the audit log.
+    pub fn change(&self, parts: &GatewayParts, action: &str, reason: Option<String>) -> Result<Change, Failure> {
+        let is_good = |reason: &String| reason.chars().count() <= REASON_MAX && !reason.chars().any(char::is_control);
+        if !reason.as_ref().is_none_or(is_good) {
+            let fix = format!("give at most {REASON_MAX} printable characters, in one line");
+            return Err(Failure::invalid("reason: it is too long, or has control characters", fix));
+        }
+        Ok(Change {
+            actor: self.name.clone(),
+            action: action.to_owned(),
+            reason: reason.filter(|reason| !reason.trim().is_empty()),
+            correlation_id: self.correlation,
+            at: parts.origin.now(),
+        })
     }
 }
 
@@ -68,6 +87,43 @@ impl FromRequest for Bare {
                 Ok(_) | Err(_) => Err(Failure::invalid("this takes no body", "send the request without one")),
             }
         })
+    }
+}
+
+/// Somebody with a good token whose request says one thing beyond its path: its body.
+#[derive(Debug, Clone)]
+pub struct Saying {
+    caller: Caller,
+    body: web::Bytes,
+}
+
+impl FromRequest for Saying {
+    type Error = Failure;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Failure>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (request, body) = (request.clone(), web::Bytes::from_request(request, payload));
+        Box::pin(async move {
+            let caller = of(&request).await?;
+            query::<Nothing>(&request)?;
+            let body = body.await.map_err(|error| Failure::invalid(error.to_string(), "send a smaller body"))?;
+            Ok(Self { caller, body })
+        })
+    }
+}
+
+impl Saying {
+    /// Who says it, and what, read strictly; refuses a caller with a lower role first. Nothing at all is read as `null`,
+    /// which only a body that may be left out takes.
+    pub fn with<T: DeserializeOwned>(self, role: ApiRole) -> Result<(Caller, T), Failure> {
+        self.caller.needs(role)?;
+        let text: &[u8] = if self.body.is_empty() { b"null" } else { &self.body };
+        let body = serde_json::from_slice(text).map_err(|error| {
+            let misread = format!("the body cannot be read: {error}");
+            let detail = if self.body.is_empty() { "the body is missing".to_owned() } else { misread };
+            Failure::invalid(detail, "/openapi.json has the body of each path")
+        })?;
+        Ok((self.caller, body))
     }
 }
 

@@ -6,7 +6,7 @@
 use actix_web::{FromRequest, Handler, Responder, Route, guard, http::Method, web};
 use proto_msgs::api::ApiRole;
 
-/// An endpoint, made by [`get`], [`post`] or [`delete`].
+/// An endpoint, made by [`get`], [`post`], [`put`] or [`delete`].
 pub struct Endpoint {
     pub method: Method,
     pub path: &'static str,
@@ -20,6 +20,8 @@ pub struct Endpoint {
     pub parameters: &'static [&'static str],
     /// Schema of the body; none: a body is refused.
     pub body: Option<&'static str>,
+    /// The body may be left out.
+    pub is_body_optional: bool,
     pub status: u16,
     pub content: Content,
     pub has_etag: bool,
@@ -56,6 +58,15 @@ where
     Draft { method: Method::POST, path, name, route: web::post().to(handler), role: ApiRole::Operator, status: 202 }
 }
 
+/// An endpoint that puts what it is given in place of what is there; an operator may.
+pub fn put<F, Args>(path: &'static str, name: &'static str, handler: F) -> Draft
+where
+    F: Handler<Args, Output: Responder + 'static>,
+    Args: FromRequest + 'static,
+{
+    Draft { method: Method::PUT, path, name, route: web::put().to(handler), role: ApiRole::Operator, status: 200 }
+}
+
 /// An endpoint that takes something away, which goes on after the answer; an operator may.
 pub fn delete<F, Args>(path: &'static str, name: &'static str, handler: F) -> Draft
 where
@@ -87,6 +98,7 @@ impl Draft {
             role: Some(role),
             parameters: &[],
             body: None,
+            is_body_optional: false,
             status,
             content,
             has_etag: false,
@@ -106,6 +118,10 @@ impl Endpoint {
 
     pub fn body(self, schema: &'static str) -> Self {
         Self { body: Some(schema), ..self }
+    }
+
+    pub fn optional_body(self, schema: &'static str) -> Self {
+        Self { body: Some(schema), is_body_optional: true, ..self }
     }
 
     /// Where it is not 200, or 202 for what goes on.

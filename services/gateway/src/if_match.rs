@@ -35,6 +35,15 @@ impl IfMatch {
         Ok(if tags.is_empty() { Self::Any } else { Self::OneOf(tags) })
     }
 
+    /// The same where a change must say what it was made to; `*` is whatever is there.
+    pub fn required(request: &HttpRequest) -> Result<Self, Failure> {
+        if request.headers().contains_key(IF_MATCH) {
+            return Self::of(request);
+        }
+        let fix = "read the config, and send its `ETag` as `If-Match`";
+        Err(Failure::invalid("If-Match is missing, so it is not known what the change was made to", fix))
+    }
+
     /// Refuses a change to another revision than the client saw.
     pub fn check(&self, revision: Revision) -> Result<(), Failure> {
         let is_meant = match self {
@@ -74,6 +83,13 @@ mod tests {
         for stale in [&b"\"1\""[..], b"W/\"7\"", b"\"17\""] {
             assert!(of(stale).unwrap().check(Revision(7)).is_err());
         }
+    }
+
+    #[test]
+    fn where_it_is_required_it_must_be_said() {
+        assert!(IfMatch::required(&TestRequest::default().to_http_request()).is_err());
+        let any = TestRequest::default().insert_header((IF_MATCH, "*")).to_http_request();
+        assert_eq!(IfMatch::required(&any).unwrap(), IfMatch::Any);
     }
 
     #[test]

@@ -6,7 +6,7 @@
 
 use std::sync::LazyLock;
 
-use proto_msgs::{ErrorCode, RequestCode, Status};
+use proto_msgs::{ErrorCode, RequestCode, Status, plan::PlanAction};
 use serde_json::{Map, Value, json};
 
 use crate::endpoint::{Content, Endpoint};
@@ -26,6 +26,7 @@ fn build(endpoints: &[Endpoint]) -> Value {
     schemas["Status"]["enum"] = json!(Status::ALL);
     schemas["ErrorCode"]["enum"] = json!(ErrorCode::ALL);
     schemas["RequestCode"]["enum"] = json!(RequestCode::ALL);
+    schemas["PlanAction"]["enum"] = json!(PlanAction::ALL);
     let mut paths = Map::new();
     for endpoint in endpoints {
         let path = paths.entry(endpoint.path).or_insert_with(|| json!({}));
@@ -54,7 +55,7 @@ fn operation(endpoint: &Endpoint) -> Value {
     };
     if let Some(schema) = endpoint.body {
         let content = json!({ "application/json": { "schema": reference("schemas", schema) } });
-        operation["requestBody"] = json!({ "required": true, "content": content });
+        operation["requestBody"] = json!({ "required": !endpoint.is_body_optional, "content": content });
     }
     operation
 }

@@ -54,7 +54,7 @@ where
     let has_more = items.len() > limit;
     items.truncate(limit);
     let next = items.last().filter(|_| has_more).map(|last| encode(&key(last)));
-    Ok(Page { items, next, total: Some(total) })
+    Ok(Page { items, next, total: Some(total), hash: None })
 }
 
 #[cfg(test)]

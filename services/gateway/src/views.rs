@@ -3,12 +3,24 @@
 use broker::Entry;
 use proto_msgs::{
     Config, Record, Revision,
-    api::{ConfigSummary, ConfigView, RecordView},
+    api::{ConfigSummary, ConfigView, ControlView, RecordView},
+    config::Control,
     docs,
 };
 
 pub fn config(entry: Entry<Config>, summary: Option<ConfigSummary>) -> ConfigView {
     ConfigView { revision: Revision(entry.sequence.0), config: entry.envelope.body, summary }
+}
+
+/// None: nothing was ever stopped.
+pub fn control(entry: Option<Entry<Control>>) -> ControlView {
+    let revision = Revision(entry.as_ref().map_or(0, |entry| entry.sequence.0));
+    let control = entry.map(|entry| entry.envelope.body);
+    ControlView {
+        stopped: control.as_ref().is_some_and(|control| control.stopped),
+        change: control.map(|control| control.change),
+        revision,
+    }
 }
 
 pub fn record(entry: Entry<Record>) -> RecordView {

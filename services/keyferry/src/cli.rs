@@ -6,7 +6,10 @@
 use clap::{Parser, Subcommand};
 
 use crate::{
-    commands::{config, explain::Explain, nats::Nats, records::Records, runs::Runs, token::Token, watch::Watch},
+    commands::{
+        config, control::Reason, deletes::Deletes, drift::Drift, explain::Explain, nats::Nats, records::Records,
+        runs::Runs, token::Token, watch::Watch,
+    },
     invocation::{ConfigArg, Server},
     output::Output,
     parent::WithParent,
@@ -65,6 +68,18 @@ pub enum Command {
     Records(Records),
     /// Lists both vaults of a config again, and does what follows from it.
     Expand(ConfigArg),
+    /// Shows what the next run of a config would do. Nothing is carried out.
+    Plan(ConfigArg),
+    /// Deletes that are held until somebody agrees.
+    #[command(subcommand)]
+    Deletes(Deletes),
+    /// Target items that are not as they were left.
+    #[command(subcommand)]
+    Drift(Drift),
+    /// The emergency stop: no config starts anything, and within seconds no write begins.
+    StopAll(Reason),
+    /// Ends the emergency stop. Configs that are paused stay so.
+    ResumeAll(Reason),
     /// Runs of a config.
     #[command(subcommand)]
     Runs(Runs),
@@ -106,6 +121,26 @@ mod tests {
         assert!(Cli::try_parse_from(["keyferry", "records", "sync", "c"]).is_ok());
         assert!(Cli::try_parse_from(["keyferry", "records", "sync", "c", "secrets", "a"]).is_ok());
         assert!(Cli::try_parse_from(["keyferry", "records", "sync", "c", "secrets"]).is_err());
+    }
+
+    #[test]
+    fn what_is_decided_about_is_one_record_or_what_a_hash_stands_for() {
+        for good in [
+            "records ack c secrets a",
+            "records ack c",
+            "drift correct c --type keys",
+            "records enable c --status disabled",
+        ] {
+            assert!(Cli::try_parse_from(["keyferry"].into_iter().chain(good.split(' '))).is_ok(), "{good}");
+        }
+        for bad in [
+            "records ack c secrets",
+            "records ack c secrets a --status disabled",
+            "deletes release c",
+            "drift list c --hash x",
+        ] {
+            assert!(Cli::try_parse_from(["keyferry"].into_iter().chain(bad.split(' '))).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@
 use std::{fmt::Write, time::Duration};
 
 use proto_msgs::{
-    CorrelationId, Problem, RequestCode,
+    CorrelationId, Problem, RequestCode, Revision, SetHash,
     api::{PAGE_MAX, Page},
 };
 use reqwest::{Method, RequestBuilder, StatusCode};
@@ -18,7 +18,14 @@ pub const CORRELATION: &str = "X-Correlation-Id";
 /// Longest a call may take: creating a config looks two vaults up.
 const DEADLINE: Duration = Duration::from_secs(45);
 /// Pages followed of one list: 500 entries each.
-const PAGES_MAX: usize = 2_000;
+pub const PAGES_MAX: usize = 2_000;
+
+/// A whole list.
+pub struct Listing<T> {
+    pub items: Vec<T>,
+    /// Stands for all of it, where the list has one.
+    pub hash: Option<SetHash>,
+}
 
 /// One gateway, with a token.
 pub struct Client {
@@ -59,6 +66,16 @@ impl Client {
         self.call(self.request(Method::POST, path).json(body)).await
     }
 
+    /// Puts a body in place of what has this revision.
+    pub async fn put<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        seen: Revision,
+        body: &impl Serialize,
+    ) -> Result<T, Failure> {
+        self.call(self.request(Method::PUT, path).header("If-Match", format!("\"{seen}\"")).json(body)).await
+    }
+
     pub async fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
         self.call(self.request(Method::DELETE, path)).await
     }
@@ -69,12 +86,42 @@ impl Client {
         path: &str,
         filters: &[(&str, Option<&str>)],
     ) -> Result<Vec<T>, Failure> {
+        self.pages(path, filters, |_, _| Ok(())).await
+    }
+
+    /// The same, where somebody decides about all of it: a list that changes while it is read is none.
+    pub async fn listing<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        filters: &[(&str, Option<&str>)],
+    ) -> Result<Listing<T>, Failure> {
+        let mut hash = None;
+        let items = self.pages(path, filters, |is_first, of_page| {
+            if is_first {
+                hash = of_page;
+            }
+            if hash == of_page {
+                return Ok(());
+            }
+            Err(Failure::new(RequestCode::StaleView, "the list changed while it was read", "list it again"))
+        });
+        let items = items.await?;
+        Ok(Listing { items, hash })
+    }
+
+    async fn pages<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        filters: &[(&str, Option<&str>)],
+        mut look: impl FnMut(bool, Option<SetHash>) -> Result<(), Failure>,
+    ) -> Result<Vec<T>, Failure> {
         let (mut items, mut cursor) = (Vec::new(), None);
         let limit = PAGE_MAX.to_string();
         for _ in 0..PAGES_MAX {
             let paging = [("limit", Some(limit.as_str())), ("cursor", cursor.as_deref())];
             let asked: Vec<_> = filters.iter().chain(&paging).copied().collect();
             let page: Page<T> = self.get(&format!("{path}?{}", query(&asked))).await?;
+            look(cursor.is_none(), page.hash)?;
             items.extend(page.items);
             match page.next {
                 Some(next) => cursor = Some(next),

@@ -30,7 +30,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     client::{Client, path, query},
-    commands::{config::statuses, token},
+    commands::{config::counts, token},
     failure::Failure,
     invocation::Server,
     output::{self, tell},
@@ -150,18 +150,20 @@ async fn serve(
     let answers = || async { Ok(client.get::<serde_json::Value>(&version).await.is_ok()) };
     children.until("the gateway", START_LIMIT, answers).await?;
 
-    let view = demo.replicate(&client, children, seen).await?;
-    if let Some(summary) = &view.summary {
-        tell(format_args!("{} records: {}", summary.records(), statuses(summary)));
-    }
-    let trouble = summary::trouble(&view);
+    demo.replicate(&client, children, seen).await?;
+    let by_status = seen.by_status();
+    tell(format_args!("{} records: {}", by_status.values().sum::<u64>(), counts(&by_status)));
+    let trouble = seen.views.iter().find_map(summary::trouble);
     if args.exit_when_synced {
         if let Some(trouble) = &trouble {
             tell(trouble.sentence(correlation));
         }
         return summary::print(seen, trouble.is_some(), args.admin_port()).await;
     }
-    output::line(welcome(args, place, &server, &view, trouble.as_ref(), example(&client, &view).await.as_ref()))?;
+    if let Some(view) = seen.views.first() {
+        let example = example(&client, view).await;
+        output::line(welcome(args, place, &server, view, trouble.as_ref(), example.as_ref()))?;
+    }
     children.keep_up().await
 }
 

@@ -1,9 +1,10 @@
 """Compares two vaults item by item with Microsoft's own clients; prints one JSON object.
 
-Usage: read_back.py PORT CA SOURCE TARGET
+Usage: read_back.py PORT CA SOURCE TARGET [BLOCKED...]
 
 Compared is every source item tagged `replicate=true` that can be replicated at all: enabled secrets, issued and
-exportable certificates, keys; and the target must hold nothing else. Every version of a key signs in each vault what
+exportable certificates, keys; and the target must hold nothing else. Items of the names BLOCKED are left out, and the
+target may have its own of them. Every version of a key signs in each vault what
 the other then verifies: `signatures` counts those of one direction.
 """
 
@@ -99,8 +100,8 @@ def is_same_key(azure, source, target):
 
 
 class Comparison:
-    def __init__(self, azure, source, target):
-        self.azure, self.sides = azure, (source, target)
+    def __init__(self, azure, source, target, blocked):
+        self.azure, self.sides, self.blocked = azure, (source, target), blocked
         self.secrets = [azure.secrets(side) for side in self.sides]
         self.certificates = [azure.certificates(side) for side in self.sides]
         self.keys = [azure.keys(side) for side in self.sides]
@@ -145,7 +146,8 @@ class Comparison:
 
     def wanted(self, items, can_be_replicated):
         is_tagged = lambda item: (item.tags or {}).get("replicate") == "true"
-        return {item.name for item in items if is_tagged(item) and can_be_replicated(item)}
+        candidates = (item for item in items if is_tagged(item) and item.name not in self.blocked)
+        return {item.name for item in candidates if can_be_replicated(item)}
 
     def nothing_else(self, secrets, certificates, keys):
         """The target holds these, what Key Vault keeps behind these certificates, and nothing more, alive or deleted."""
@@ -159,11 +161,11 @@ class Comparison:
             ("deleted keys", set(), clients[2].list_deleted_keys()),
         ]
         for kind, expected, items in found:
-            self.differences += [f"{kind} {name}: not expected" for name in {item.name for item in items} - expected]
+            self.differences += [f"{kind} {name}: not expected" for name in {item.name for item in items} - expected - self.blocked]
 
 
-def main(port, ca, source, target):
-    comparison = Comparison(Azure(int(port), ca), source, target)
+def main(port, ca, source, target, *blocked):
+    comparison = Comparison(Azure(int(port), ca), source, target, set(blocked))
     names = {
         "secrets": comparison.compare_secrets(),
         "certificates": comparison.compare_certificates(),

@@ -44,6 +44,12 @@ impl Api {
         Ok(request.send().await?)
     }
 
+    /// Puts a spec in place of a config's, as it is with `if_match`; the answer as it comes.
+    pub async fn edit(&self, config: &str, if_match: &str, spec: &Value) -> Result<reqwest::Response> {
+        let request = self.http.put(format!("{}/api/v1/configs/{config}", self.base)).bearer_auth(&self.token);
+        Ok(request.header("If-Match", if_match).json(spec).send().await?)
+    }
+
     /// Any request that shall succeed.
     pub async fn call<T: DeserializeOwned>(&self, method: Method, path: &str, body: Option<Value>) -> Result<T> {
         let response = self.send(method, path, body).await?;

@@ -129,6 +129,12 @@ impl AzureReader {
         Ok(())
     }
 
+    /// Soft-deletes an item, as somebody else would.
+    pub async fn delete(&self, vault: &str, kind: ItemType, name: &str) -> Result<()> {
+        self.request(Method::DELETE, vault, &format!("{kind}/{name}")).send().await?.error_for_status()?;
+        Ok(())
+    }
+
     /// What a vault lists under `secrets`, `certificates` or `keys`, by name; no values. What Key Vault keeps behind
     /// certificates is left out.
     pub async fn listed(&self, vault: &str, kind: ItemType) -> Result<BTreeMap<String, ItemAttributes>> {

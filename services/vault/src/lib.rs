@@ -104,6 +104,14 @@ pub struct Key {
     pub managed: bool,
 }
 
+impl Key {
+    /// Whether it is of a type that Key Vault is known to back up and restore.
+    pub fn has_known_type(&self) -> bool {
+        const KNOWN: [&str; 6] = ["RSA", "RSA-HSM", "EC", "EC-HSM", "oct", "oct-HSM"];
+        self.key_type.as_deref().is_some_and(|named| KNOWN.contains(&named))
+    }
+}
+
 /// One version of an item, as a listing of versions shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VersionMeta {

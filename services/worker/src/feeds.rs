@@ -6,7 +6,7 @@ use futures::{
     FutureExt, StreamExt,
     stream::{self, BoxStream},
 };
-use proto_msgs::{Config, subject::AnyWorker, worker::Role};
+use proto_msgs::{Config, config::Control, subject::AnyWorker, worker::Role};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::{WorkerParts, error::WorkerError};
@@ -18,6 +18,7 @@ pub(crate) enum Event {
     /// This worker's own heartbeat came back.
     Heard(Incoming),
     Config(Box<LiveEntry<Config>>),
+    Control(Box<LiveEntry<Control>>),
     Sync(Incoming),
     Query(AnyWorker, Incoming),
 }
@@ -26,6 +27,7 @@ pub(crate) enum Event {
 pub(crate) struct Feeds {
     beat: Interval,
     configs: BoxStream<'static, LiveEntry<Config>>,
+    control: BoxStream<'static, LiveEntry<Control>>,
     heard: BoxStream<'static, Incoming>,
     sync: BoxStream<'static, Incoming>,
     queries: BoxStream<'static, (AnyWorker, Incoming)>,
@@ -46,6 +48,7 @@ impl Feeds {
         let feeds = Self {
             beat,
             configs: parts.broker.configs().follow().await?,
+            control: parts.broker.configs().follow_control().await?,
             heard: bus.subscribe(&subjects.heartbeat(Role::Worker, member), None).await?,
             sync: bus.subscribe(&subjects.worker_sync(member), None).await?,
             queries: stream::select_all(queries).boxed(),
@@ -54,13 +57,14 @@ impl Feeds {
         Ok(feeds)
     }
 
-    /// The next thing to do. Configs before heartbeats: a beat that came back says that what was published before it
-    /// has been taken in.
+    /// The next thing to do. Configs and the emergency stop before heartbeats: a beat that came back says that what was
+    /// published before it has been taken in.
     pub(crate) async fn next(&mut self) -> Result<Event, WorkerError> {
         tokio::select! {
             biased;
             _ = self.beat.tick() => Some(Event::Beat),
             config = self.configs.next() => config.map(|entry| Event::Config(Box::new(entry))),
+            control = self.control.next() => control.map(|entry| Event::Control(Box::new(entry))),
             heard = self.heard.next() => heard.map(Event::Heard),
             command = self.sync.next() => command.map(Event::Sync),
             query = self.queries.next() => query.map(|(what, incoming)| Event::Query(what, incoming)),

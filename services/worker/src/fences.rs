@@ -1,13 +1,17 @@
 //! What keeps a command out, and a write from beginning.
 //!
-//! The newest epoch and revision of each config, from the commands that came in and from the configs' live feed; and
-//! whether NATS is heard. One map for the whole worker, not one per actor, so that passivation forgets nothing.
+//! The newest epoch and revision of each config, from the commands that came in and from the configs' live feed; the
+//! emergency stop; and whether NATS is heard. One map for the whole worker, not one per actor, so that passivation
+//! forgets nothing.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{
+    Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicU64, Ordering},
+};
 
 use broker::Entry;
 use dashmap::DashMap;
-use proto_msgs::{Config, ConfigId, Epoch, Revision};
+use proto_msgs::{Config, ConfigId, Epoch, Revision, config::Control};
 use runtime::BootTime;
 
 use crate::{error::RecordError, pulse::Pulse};
@@ -16,12 +20,20 @@ use crate::{error::RecordError, pulse::Pulse};
 #[derive(Debug, Default)]
 pub(crate) struct Fences {
     configs: DashMap<ConfigId, Newest>,
+    stop: Mutex<Stop>,
     /// This worker's own heartbeats.
     pub(crate) pulse: Pulse,
-    /// How often something may have been missed of the configs' feed.
+    /// How often something may have been missed of the configs' feed, or of the emergency stop's.
     gaps: AtomicU64,
-    /// The last of those after which every config was read.
+    /// The last of those after which every config and the emergency stop were read.
     read: AtomicU64,
+}
+
+/// What is known of the emergency stop.
+#[derive(Debug, Clone, Copy, Default)]
+struct Stop {
+    revision: Revision,
+    is_on: bool,
 }
 
 /// What is known of a config.
@@ -32,9 +44,9 @@ struct Newest {
     is_stopped: bool,
 }
 
-/// Whether a config lets nothing be written, whoever owns it: it is deleted.
+/// Whether a config lets nothing be written, whoever owns it: it is deleted or paused.
 pub(crate) fn is_stopped(config: &Config) -> bool {
-    config.deleted
+    config.deleted || config.spec.paused
 }
 
 impl Fences {
@@ -60,15 +72,24 @@ impl Fences {
         }
     }
 
-    /// Something of the feed may have been missed: nothing is written until every config was read. Gives a number for
+    /// Takes in what the feed says of the emergency stop.
+    pub(crate) fn hear_control(&self, entry: &Entry<Control>) {
+        let (revision, mut stop) = (Revision(entry.sequence.0), self.stop());
+        if revision >= stop.revision {
+            *stop = Stop { revision, is_on: entry.envelope.body.stopped };
+        }
+    }
+
+    /// Something of a feed may have been missed: nothing is written until everything was read. Gives a number for
     /// [`Self::read_all`].
     pub(crate) fn missed(&self) -> u64 {
         self.gaps.fetch_add(1, Ordering::AcqRel) + 1
     }
 
-    /// Takes every config in, as read after that gap.
-    pub(crate) fn read_all(&self, gap: u64, configs: &[Entry<Config>]) {
+    /// Takes every config and the emergency stop in, as read after that gap.
+    pub(crate) fn read_all(&self, gap: u64, configs: &[Entry<Config>], control: Option<&Entry<Control>>) {
         configs.iter().for_each(|entry| self.hear(entry));
+        control.into_iter().for_each(|entry| self.hear_control(entry));
         self.read.fetch_max(gap, Ordering::AcqRel);
     }
 
@@ -81,14 +102,21 @@ impl Fences {
     pub(crate) fn may_write(&self, config: &ConfigId, revision: Revision, now: BootTime) -> bool {
         let is_current = self.is_newest_gap(self.read.load(Ordering::Acquire));
         let is_allowed = |newest: &Newest| revision >= newest.revision && !newest.is_stopped;
-        is_current && self.pulse.is_felt(now) && self.configs.get(config).is_none_or(|newest| is_allowed(&newest))
+        is_current
+            && !self.stop().is_on
+            && self.pulse.is_felt(now)
+            && self.configs.get(config).is_none_or(|newest| is_allowed(&newest))
+    }
+
+    fn stop(&self) -> MutexGuard<'_, Stop> {
+        self.stop.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixtures::{config, entry};
+    use crate::fixtures::{config, control, entry};
     use std::time::Duration;
 
     fn felt() -> Fences {
@@ -125,14 +153,38 @@ mod tests {
     }
 
     #[test]
+    fn a_pause_that_was_heard_of_lets_nothing_more_be_written_until_it_is_over() {
+        let (fences, config, now) = (felt(), config(), BootTime::default());
+        let mut paused = config.clone();
+        paused.spec.paused = true;
+        fences.hear(&entry(paused, 4));
+        assert!(!fences.may_write(&config.id, Revision(4), now));
+        fences.hear(&entry(config.clone(), 5));
+        assert!(fences.may_write(&config.id, Revision(5), now));
+    }
+
+    #[test]
+    fn the_emergency_stop_holds_for_every_config_and_the_newest_word_counts() {
+        let (fences, config, now) = (felt(), config(), BootTime::default());
+        let other = ConfigId::from_random(2);
+        fences.hear_control(&entry(control(true), 7));
+        fences.hear_control(&entry(control(false), 6));
+        assert!(!fences.may_write(&config.id, Revision(3), now) && !fences.may_write(&other, Revision(3), now));
+        fences.hear_control(&entry(control(false), 8));
+        assert!(fences.may_write(&config.id, Revision(3), now));
+        fences.read_all(fences.missed(), &[], Some(&entry(control(true), 9)));
+        assert!(!fences.may_write(&config.id, Revision(3), now));
+    }
+
+    #[test]
     fn nothing_is_written_while_an_edit_may_have_been_missed() {
         let (fences, config, now) = (felt(), config(), BootTime::default());
         let first = fences.missed();
         let second = fences.missed();
         assert!(!fences.may_write(&config.id, Revision(3), now));
-        fences.read_all(first, &[]);
+        fences.read_all(first, &[], None);
         assert!(!fences.may_write(&config.id, Revision(3), now));
-        fences.read_all(second, &[entry(config.clone(), 3)]);
+        fences.read_all(second, &[entry(config.clone(), 3)], None);
         assert!(fences.may_write(&config.id, Revision(3), now));
     }
 

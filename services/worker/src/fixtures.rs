@@ -6,7 +6,7 @@ use broker::Entry;
 use proto_msgs::{
     Behaviour, Config, ConfigId, ConfigSpec, CorrelationId, Envelope, ItemType, MessageId, Rule, Sequence, Timestamp,
     VaultRef,
-    config::{Change, DiscoveredVault, TargetType},
+    config::{Change, Control, DiscoveredVault, TargetType},
     vault::VaultIdentity,
 };
 use vault::memory::{Content, Item, Owner, Slot, Version};
@@ -42,24 +42,34 @@ pub(crate) fn config() -> Config {
             rule: Rule::All {},
             exclude: Vec::new(),
             behaviour: Behaviour::default(),
+            paused: false,
         },
         source: vault("prod-eu-kv"),
         target: vault("prod-ne-kv"),
         created: at(0),
         deleted: false,
-        change: Change {
-            actor: "test".to_owned(),
-            action: "create".to_owned(),
-            reason: None,
-            correlation_id: CorrelationId::from_random(2),
-            at: at(0),
-        },
+        change: change("create"),
     }
 }
 
-/// A config as it is stored at that revision.
-pub(crate) fn entry(config: Config, revision: u64) -> Entry<Config> {
-    let envelope = Envelope::new(MessageId::from_random(1), CorrelationId::from_random(2), at(0), config);
+/// The emergency stop.
+pub(crate) fn control(stopped: bool) -> Control {
+    Control { stopped, change: change(if stopped { "stop_all" } else { "resume_all" }) }
+}
+
+fn change(action: &str) -> Change {
+    Change {
+        actor: "test".to_owned(),
+        action: action.to_owned(),
+        reason: None,
+        correlation_id: CorrelationId::from_random(2),
+        at: at(0),
+    }
+}
+
+/// A config or the emergency stop as it is stored at that revision.
+pub(crate) fn entry<T: proto_msgs::Message>(body: T, revision: u64) -> Entry<T> {
+    let envelope = Envelope::new(MessageId::from_random(1), CorrelationId::from_random(2), at(0), body);
     Entry { envelope, sequence: Sequence(revision), time: at(0) }
 }
 

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use broker::{Incoming, LiveEntry};
 use proto_msgs::{
     Config, Timestamp,
+    config::Control,
     subject::AnyWorker,
     worker::{Heartbeat, Role, SyncAnswer, SyncRecord},
 };
@@ -79,6 +80,7 @@ impl Server {
             Event::Beat => self.heartbeat().await,
             Event::Heard(incoming) => self.heard(&incoming),
             Event::Config(entry) => self.config(*entry),
+            Event::Control(entry) => self.control(*entry),
             Event::Sync(incoming) => self.sync(incoming).await,
             Event::Query(what, incoming) => self.query(what, incoming),
         }
@@ -157,13 +159,20 @@ impl Server {
         }
     }
 
-    /// Reads every config; until that is done, nothing is written.
+    fn control(&mut self, entry: LiveEntry<Control>) {
+        match entry {
+            LiveEntry::Entry(entry) => self.fences.hear_control(&entry),
+            LiveEntry::Gap => self.read_configs(),
+        }
+    }
+
+    /// Reads every config and the emergency stop; until that is done, nothing is written.
     fn read_configs(&mut self) {
         let (configs, fences, gap) = (self.parts.broker.configs(), self.fences.clone(), self.fences.missed());
         self.tasks.spawn_local(async move {
             while fences.is_newest_gap(gap) {
-                match configs.list().await {
-                    Ok(entries) => return fences.read_all(gap, &entries),
+                match tokio::try_join!(configs.list(), configs.control()) {
+                    Ok((entries, control)) => return fences.read_all(gap, &entries, control.as_ref()),
                     Err(error) => {
                         tracing::warn!(
                             error = &error as &dyn std::error::Error,

@@ -10,8 +10,13 @@ use broker::{
     Broker, Entry,
     memory::{Crossing, Fate as Weather, MemoryClient, MemoryServer, What},
 };
+use domain::{leave, lifecycle};
 use proto_msgs::{
-    Config, CorrelationId, Envelope, Epoch, ItemName, ItemType, Record, RecordId, Revision, Sequence, Status, hash,
+    Config, CorrelationId, DriftPolicy, Envelope, Epoch, ItemName, ItemType, Record, RecordId, Revision, Sequence,
+    Status, VersionId,
+    config::DeleteTrigger,
+    hash,
+    record::{Leave, LeaveKind},
     subject::Subjects,
     vault::{Attributes, ItemMeta, Side},
     worker::{Listing, SlotLease, SyncRecord},
@@ -19,13 +24,13 @@ use proto_msgs::{
 use runtime::{Origin, SeededEntropy, TokioClock};
 use vault::{
     Operation, Vaults,
-    memory::{End, Fate, MemoryAzure, MemoryCall, Owner},
+    memory::{End, Fate, Format, MemoryAzure, MemoryCall, NewCertificate, Owner},
 };
 
 use crate::{
     RecordError, WorkerParts, attempt,
     fences::Fences,
-    fixtures::{at, config},
+    fixtures::{at, config, control},
 };
 
 /// What becomes of the workers' calls, until it is said otherwise.
@@ -73,8 +78,8 @@ impl Stage {
         let (revision, epoch) = (Revision(0), Epoch(0));
         let mut stage = Self { azure, line, fences, parts, others, config, revision, epoch, record, server, fates };
         stage.revision = stage.edit(|_| {}).await;
-        stage.epoch = stage.take_slot(Sequence(0)).await;
-        stage.fences.read_all(stage.fences.missed(), &[]);
+        stage.epoch = stage.take_slot().await;
+        stage.fences.read_all(stage.fences.missed(), &[], None);
         stage.beat();
         stage.append(Record::new(stage.record.clone(), Status::Pending, None)).await;
         stage
@@ -88,6 +93,10 @@ impl Stage {
             origin: Origin::new(clock, entropy, "worker-2".parse().unwrap()),
             ..self.parts.clone()
         }
+    }
+
+    pub(crate) fn kind(&self) -> ItemType {
+        self.record.kind
     }
 
     pub(crate) fn source(&self) -> Owner {
@@ -105,9 +114,55 @@ impl Stage {
         self.others.configs().put(&self.envelope(config), self.revision).await.unwrap()
     }
 
+    /// Somebody stops everything; the worker hears nothing of it, unless it follows the feed.
+    pub(crate) async fn stop_all(&self) {
+        self.others.configs().put_control(&self.envelope(control(true)), Revision(0)).await.unwrap();
+    }
+
+    /// The config's drift policy from now on; the worker hears of it with its commands.
+    pub(crate) fn set_policy(&mut self, policy: DriftPolicy) {
+        self.config.spec.behaviour.drift_policy = policy;
+    }
+
+    /// An item that can be replicated, or another version of it.
+    pub(crate) fn make(&self, owner: &Owner) -> VersionId {
+        let made = self.parts.origin.now();
+        let certificate = NewCertificate {
+            format: Format::Pkcs12,
+            exportable: true,
+            key_type: "RSA".to_owned(),
+            not_before: at(-1_000),
+            not_after: at(1_000_000),
+            attributes: on(),
+        };
+        let made = match self.record.kind {
+            ItemType::Secrets => owner.set_secret(&name(), &format!("made at {made}"), on()),
+            ItemType::Certificates => owner.issue(&name(), &certificate),
+            ItemType::Keys => owner.make_key(&name(), "RSA", on()),
+        };
+        made.unwrap()
+    }
+
+    /// The coordinator decides that the target item is to be deleted.
+    pub(crate) async fn delete_is_due(&self, seen: DeleteTrigger) {
+        let record = self.head().await.envelope.body;
+        self.append(lifecycle::delete_due(record, seen, None, self.revision)).await;
+    }
+
+    /// Somebody gives leave for what the record shows.
+    pub(crate) async fn give(&self, kind: LeaveKind) {
+        let Entry { envelope, sequence, .. } = self.head().await;
+        let target_version = envelope.body.target_seen.as_ref().and_then(|seen| seen.version.clone());
+        let (actor, at) = ("ann".to_owned(), self.parts.origin.now());
+        leave::check(&envelope.body, sequence, kind, sequence, target_version.as_ref()).unwrap();
+        let leave = Leave { actor, at, sequence, target_version, kind };
+        self.append(leave::given(envelope.body, leave, self.revision)).await;
+    }
+
     /// Somebody takes the target's slot over.
-    pub(crate) async fn take_slot(&self, expected: Sequence) -> Epoch {
+    pub(crate) async fn take_slot(&self) -> Epoch {
         let slot = hash::slot(&self.config.target.uri);
+        let expected = self.others.leases().head(slot).await.unwrap().sequence;
         let lease = SlotLease { slot, owner: "coordinator-1".parse().unwrap(), epoch: None, renewals: 0 };
         self.others.leases().take(&self.envelope(lease), expected).await.unwrap()
     }
@@ -118,9 +173,14 @@ impl Stage {
         self.fences.pulse.heard(1);
     }
 
-    /// Lets time go by; NATS is heard in the end.
+    /// Lets time go by; NATS is heard in the end, and the owner has kept its slot.
     pub(crate) async fn pass(&self, seconds: u64) {
         tokio::time::advance(Duration::from_secs(seconds)).await;
+        let slot = hash::slot(&self.config.target.uri);
+        let expected = self.others.leases().head(slot).await.unwrap().sequence;
+        let owner = "coordinator-1".parse().unwrap();
+        let lease = SlotLease { slot, owner, epoch: Some(self.epoch), renewals: 1 };
+        self.others.leases().renew(&self.envelope(lease), expected).await.unwrap();
         self.beat();
     }
 
@@ -166,6 +226,14 @@ impl Stage {
     pub(crate) async fn sync(&self) -> Record {
         let command = self.command().await;
         self.run(command).await.unwrap();
+        self.head().await.envelope.body
+    }
+
+    /// The same, reading both ends, as where the listings show drift.
+    pub(crate) async fn sync_thoroughly(&self) -> Record {
+        self.pass(60).await;
+        let command = self.command().await;
+        self.run(SyncRecord { thorough: true, ..command }).await.unwrap();
         self.head().await.envelope.body
     }
 

@@ -1,11 +1,11 @@
 //! Claims of the typed layer: the log, configs, leases and tokens.
 
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt, stream::BoxStream};
 use proto_msgs::{
     Behaviour, Config, ConfigSpec, CorrelationId, Encoding, Envelope, Epoch, ItemType, Message, MessageId, Record,
     Revision, Rule, Run, RunId, Sequence, Slot, Status, Timestamp, VaultRef,
     api::{ApiRole, ApiToken, NameReservation},
-    config::{Change, DiscoveredVault, TargetType},
+    config::{Change, Control, DiscoveredVault, TargetType},
     run::{Phase, RunCounts, RunEnd, Trigger},
     vault::VaultIdentity,
     worker::SlotLease,
@@ -15,6 +15,7 @@ use super::{Host, append, config_id, record_id, soon, stored, to_run, until};
 use crate::{
     Broker, Entry,
     error::LogError,
+    journal::LiveEntry,
     log::{EventCursor, LogEvent},
 };
 
@@ -43,6 +44,7 @@ pub(super) fn run(config: u128, bits: u128) -> Envelope<Run> {
         failures: Vec::new(),
         resumed: 0,
         next: None,
+        follow_up: 0,
     };
     envelope(bits, body)
 }
@@ -56,6 +58,16 @@ fn ended(config: u128, bits: u128) -> Envelope<Run> {
 fn record(config: u128, attempt: u32) -> Envelope<Record> {
     let record = Record::new(record_id(config, "a"), Status::Pending, None);
     envelope(u128::from(attempt) + 1, Record { attempt, ..record })
+}
+
+fn change(action: &str) -> Change {
+    Change {
+        actor: "test".to_owned(),
+        action: action.to_owned(),
+        reason: None,
+        correlation_id: CorrelationId::from_random(9),
+        at: Timestamp::default(),
+    }
 }
 
 fn config(bits: u128) -> Envelope<Config> {
@@ -79,14 +91,9 @@ fn config(bits: u128) -> Envelope<Config> {
         rule: Rule::All {},
         exclude: Vec::new(),
         behaviour: Behaviour::default(),
+        paused: false,
     };
-    let change = Change {
-        actor: "test".to_owned(),
-        action: "create".to_owned(),
-        reason: None,
-        correlation_id: CorrelationId::from_random(9),
-        at: Timestamp::default(),
-    };
+    let change = change("create");
     let (source, target) = (vault("prod-eu-kv"), vault("prod-ne-kv"));
     let created = Timestamp::default();
     envelope(bits, Config { id: config_id(bits), spec, source, target, created, deleted: false, change })
@@ -135,6 +142,24 @@ pub async fn a_name_belongs_to_one_config(host: &dyn Host) {
     configs.reserve_name(name, &Envelope { time: later, ..mine(8, 3) }).await.expect("the reservation has lapsed");
 }
 
+pub async fn a_name_that_its_config_gave_up_lapses(host: &dyn Host) {
+    let configs = host.client().await.configs();
+    let bearer = config(1);
+    let name = bearer.body.spec.name.clone();
+    let by = |bits, id, time| Envelope { time, ..envelope(bits, NameReservation { config: config_id(id) }) };
+    let (now, later) = (Timestamp::default(), Timestamp::from_unix_seconds(32_500_000_000));
+    configs.reserve_name(&name, &by(1, 1, now)).await.expect("the name is free");
+    let revision = configs.put(&bearer, Revision(0)).await.expect("it is new");
+    let refused = configs.reserve_name(&name, &by(2, 2, later)).await;
+    assert!(matches!(refused, Err(LogError::Conflict)), "its config bears it: {refused:?}");
+    let mut renamed = Envelope { id: MessageId::from_random(3), ..bearer };
+    renamed.body.spec.name = "other".to_owned();
+    configs.put(&renamed, revision).await.expect("the revision is right");
+    let refused = configs.reserve_name(&name, &by(4, 2, now)).await;
+    assert!(matches!(refused, Err(LogError::Conflict)), "it may be about to come back: {refused:?}");
+    configs.reserve_name(&name, &by(5, 2, later)).await.expect("nobody bears it");
+}
+
 pub async fn a_token_is_found_until_it_is_revoked(host: &dyn Host) {
     let tokens = host.client().await.tokens();
     let token = |name: &str, sha256: &str| ApiToken {
@@ -169,6 +194,40 @@ pub async fn a_forgotten_config_is_gone(host: &dyn Host) {
     assert_eq!(configs.get(&config_id(1)).await.expect("it is readable"), None);
     let left = configs.list().await.expect("they are readable");
     assert_eq!(left.into_iter().map(|entry| entry.envelope).collect::<Vec<_>>(), [config(2)]);
+}
+
+/// The next message a follower hears, gaps left out.
+async fn heard_entry<T>(live: &mut BoxStream<'static, LiveEntry<T>>) -> Envelope<T> {
+    loop {
+        if let LiveEntry::Entry(entry) = soon("something to be heard", live.next()).await.expect("a feed does not end")
+        {
+            return entry.envelope;
+        }
+    }
+}
+
+pub async fn the_emergency_stop_is_one_for_all_and_is_heard(host: &dyn Host) {
+    let broker = host.client().await;
+    let configs = broker.configs();
+    let control = |bits, stopped, action| envelope(bits, Control { stopped, change: change(action) });
+    assert_eq!(configs.control().await.expect("it is readable"), None);
+    let mut heard = configs.follow_control().await.expect("it can be followed");
+    let mut declared = configs.follow().await.expect("they can be followed");
+    let stop = control(1, true, "stop_all");
+    let first = configs.put_control(&stop, Revision(0)).await.expect("nothing was ever stopped");
+    let stale = configs.put_control(&control(2, true, "stop_all"), Revision(0)).await;
+    assert!(matches!(stale, Err(LogError::Conflict)), "{stale:?}");
+    let found = configs.control().await.expect("it is readable").expect("it is there");
+    assert_eq!((&found.envelope, Revision(found.sequence.0)), (&stop, first));
+    let resume = control(3, false, "resume_all");
+    configs.put_control(&resume, first).await.expect("the revision is right");
+    for expected in [stop, resume] {
+        assert_eq!(heard_entry(&mut heard).await, expected);
+    }
+    // It is no config, neither in the list nor in their feed.
+    assert_eq!(configs.list().await.expect("they are readable"), []);
+    configs.put(&config(1), Revision(0)).await.expect("it is new");
+    assert_eq!(heard_entry(&mut declared).await, config(1));
 }
 
 /// As a person sends it from a shell, with a `Content-Type`.

@@ -1,25 +1,27 @@
 //! From inventories to the log: plans, and appends what needs no call to a vault.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use actix::{ActorFutureExt, AsyncContext, Context, Handler, StreamHandler, WrapFuture};
 use broker::{Entry, LogError};
 use domain::{
+    claims::Claims,
     index::Index,
-    lifecycle,
-    plan::{Action, Plan, Step, plan},
+    plan::{Action, Given, Plan, Step, next, plan},
+    rule::{Matcher, RuleError},
 };
 use futures::{StreamExt, stream};
 use proto_msgs::{
-    ConfigId, CorrelationId, ErrorCode, Record, RecordId, RecordKey, Revision, RunId, Sequence, Status,
-    run::Phase,
+    ConfigId, CorrelationId, ErrorCode, Record, RecordId, RecordKey, Revision, Run, RunId, Sequence, Status,
+    run::{Phase, Trigger},
     vault::{CallFailure, Detail, Side},
 };
 
 use super::{
-    ConfigActor, conditions,
+    ConfigActor,
     inventory::{self, Inventories, PageFailed},
     run::ActiveRun,
+    schedule::ran_out,
 };
 use crate::CoordinatorParts;
 
@@ -46,6 +48,7 @@ struct Frame {
     run: RunId,
     revision: Revision,
     correlation: CorrelationId,
+    matcher: Arc<Matcher>,
 }
 
 impl ConfigActor {
@@ -54,19 +57,33 @@ impl ConfigActor {
         let (address, correlation) = (context.address(), self.correlation());
         let listing = inventory::list(self.parts.clone(), self.config.clone(), correlation, address);
         context.spawn(listing.into_actor(self).map(move |listed, actor, context| {
-            if actor.run.as_ref().is_some_and(|active| active.state.id == run) {
-                actor.plan(listed, context);
+            let is_due = |state: &Run| state.id == run && state.phase == Phase::Listing;
+            match &actor.run {
+                Some(active) if is_due(&active.state) && !actor.is_halted() => actor.plan(listed, context),
+                Some(active) if is_due(&active.state) => actor.interrupt(),
+                Some(_) | None => {}
             }
         }));
+    }
+
+    /// What the next run does, if it sees these inventories.
+    pub(super) fn plan_of(&self, run: RunId, listed: &Inventories) -> Result<Plan, RuleError> {
+        self.parts.claims.with(|claims| plan(&self.given(run, listed, claims)))
+    }
+
+    pub(super) fn given<'a>(&'a self, run: RunId, listed: &'a Inventories, claims: &'a Claims) -> Given<'a> {
+        let (source, target) = (&listed.source, &listed.target);
+        Given { config: &self.config, index: &self.index, source, target, claims, run, now: self.now() }
     }
 
     fn plan(&mut self, listed: Inventories, context: &mut Context<Self>) {
         for side in [Side::Source, Side::Target] {
             let failure = listed.failures.iter().find(|failure| failure.side == side);
             let problem = failure.map(|failure| format!("{}: {}", failure.code, failure.message));
-            self.set_condition(conditions::of(side), problem);
+            self.listed_side(side, problem);
         }
-        let planned = plan(&self.config, &self.index, &listed.source, &listed.target);
+        let Some(run) = self.run.as_ref().map(|run| run.state.clone()) else { return };
+        let planned = self.plan_of(run.id, &listed).map(|planned| only_due(&self.index, run.trigger, planned));
         let Some(run) = &mut self.run else { return };
         let counts = &mut run.state.counts;
         (counts.source_items, counts.target_items) = (listed.source.len() as u64, listed.target.len() as u64);
@@ -91,20 +108,29 @@ impl ConfigActor {
 
     /// Begins to write the plan's steps, once.
     pub(super) fn apply(&mut self, context: &mut Context<Self>) {
-        let Some(run) = &mut self.run else { return };
+        if self.is_halted() {
+            return self.interrupt();
+        }
+        let Some(run) = self.run.as_mut().filter(|run| !run.is_interrupted) else { return };
         if std::mem::replace(&mut run.is_applying, true) {
             return;
         }
+        // A rule that cannot be followed made no steps.
+        let Ok(matcher) = Matcher::new(&self.config.spec) else {
+            run.is_applied = true;
+            return self.finish_when_done(context);
+        };
         let frame = Frame {
             parts: self.parts.parts.clone(),
             config: self.config.id,
             run: run.state.id,
             revision: self.revision,
             correlation: run.state.correlation_id,
+            matcher: Arc::new(matcher),
         };
         let steps = std::mem::take(&mut self.steps);
         for step in &steps {
-            if let Action::Sync { listed } = &step.action {
+            if let Action::Sync { listed, .. } = &step.action {
                 self.listed.insert(step.key.clone(), listed.clone());
             }
         }
@@ -120,8 +146,7 @@ impl ConfigActor {
 /// Counts what a plan asks of a run. What an earlier owner of the run brought to an end or left under way is part of it
 /// still.
 fn count(index: &Index, run: &mut ActiveRun, planned: &Plan) {
-    let is_sync = |step: &&Step| matches!(step.action, Action::Sync { .. });
-    let due: BTreeSet<_> = planned.steps.iter().filter(is_sync).map(|step| &step.key).collect();
+    let due: BTreeSet<_> = planned.steps.iter().filter(|step| is_attempt(&step.action)).map(|step| &step.key).collect();
     let under_way = run.outstanding.iter().filter(|key| !due.contains(key)).count() as u64;
     let is_left = |key: &RecordKey| !due.contains(key) && !run.outstanding.contains(key);
     let (id, started) = (run.state.id, run.state.started);
@@ -132,6 +157,29 @@ fn count(index: &Index, run: &mut ActiveRun, planned: &Plan) {
     counts.unchanged = planned.unchanged.saturating_sub(under_way + done);
 }
 
+/// Whether a step leads to an attempt.
+fn is_attempt(action: &Action) -> bool {
+    match action {
+        Action::Sync { .. } | Action::Delete { held: None, .. } => true,
+        Action::Block { .. } | Action::Miss(_) | Action::Found | Action::Delete { held: Some(_), .. } => false,
+    }
+}
+
+/// Without what a follow-up run leaves alone: what failed and only somebody can mend has one attempt in each cycle.
+fn only_due(index: &Index, trigger: Trigger, mut plan: Plan) -> Plan {
+    let waits_for_somebody = |step: &Step| {
+        let failed = index.get(&step.key).filter(|entry| entry.status == Status::Failed);
+        let is_theirs = failed.is_some_and(|entry| !ran_out(entry.status, entry.code, entry.attempt));
+        is_theirs && matches!(step.action, Action::Sync { .. })
+    };
+    if trigger == Trigger::FollowUp {
+        let planned = plan.steps.len();
+        plan.steps.retain(|step| !waits_for_somebody(step));
+        plan.unchanged += (planned - plan.steps.len()) as u64;
+    }
+    plan
+}
+
 impl Handler<PageFailed> for ConfigActor {
     type Result = ();
 
@@ -140,7 +188,7 @@ impl Handler<PageFailed> for ConfigActor {
         let state = self.run.as_ref().map(|run| &run.state);
         if state.is_some_and(|run| run.correlation_id == correlation && run.phase == Phase::Listing) {
             let problem = format!("{}: {}; it is tried again", failure.code, failure.detail.message);
-            self.set_condition(conditions::of(side), Some(problem));
+            self.listed_side(side, Some(problem));
         }
     }
 }
@@ -150,7 +198,7 @@ impl StreamHandler<Applied> for ConfigActor {
         match applied {
             Applied::Stored(entry) => {
                 let key = entry.envelope.body.id.key();
-                let is_news = self.index.upsert(&entry.envelope.body, entry.sequence);
+                let is_news = self.take_in(&entry);
                 // One that waited in the log already is known, and may be in nobody's queue.
                 let is_newest = self.index.get(&key).is_some_and(|known| known.sequence == entry.sequence);
                 if is_news || (is_newest && self.work.get(&key).is_none()) {
@@ -178,8 +226,8 @@ impl StreamHandler<Applied> for ConfigActor {
 async fn apply(frame: Frame, step: Step, known: Option<Sequence>) -> Applied {
     // The spelling of the listing is kept; the key's may be the log's.
     let name = match &step.action {
-        Action::Sync { listed } => listed.item.name.clone(),
-        Action::Block { .. } => step.key.name.clone(),
+        Action::Sync { listed, .. } => listed.item.name.clone(),
+        Action::Block { .. } | Action::Miss(_) | Action::Found | Action::Delete { .. } => step.key.name.clone(),
     };
     let id = RecordId { config: frame.config, kind: step.key.kind, name };
     let mut tries = 1;
@@ -206,12 +254,8 @@ async fn append(
 ) -> Result<Entry<Record>, LogError> {
     let log = frame.parts.broker.log();
     let head = log.record(&id).await?;
-    let (run, revision) = (Some(frame.run), frame.revision);
-    // It waits already, for this very run or one that was interrupted, or by an append whose answer was lost.
-    if let (Some(head), Action::Sync { .. }) = (&head, action)
-        && head.envelope.body.status == Status::Pending
-        && head.envelope.body.revision == revision
-    {
+    let revision = frame.revision;
+    if let Some(head) = head.as_ref().filter(|head| waits_already(&head.envelope.body, frame, action)) {
         return Ok(head.clone());
     }
     let (record, expected) = match (head, known) {
@@ -220,13 +264,46 @@ async fn append(
         (Some(head), Some(known)) if head.sequence == known => (head.envelope.body, known),
         (Some(_) | None, _) => return Err(LogError::Conflict),
     };
-    let next = match action {
-        Action::Sync { .. } => lifecycle::pending(record, run, revision),
-        Action::Block { code, message, source_seen } => {
-            lifecycle::blocked(record, *code, message.clone(), source_seen.clone(), run, revision)
-        }
-    };
-    let envelope = frame.parts.origin.envelope(frame.correlation, next);
+    let state = next(record, action, &frame.matcher, frame.run, revision);
+    let envelope = frame.parts.origin.envelope(frame.correlation, state);
     let sequence = log.append_record(&envelope, expected).await?;
     Ok(Entry { time: envelope.time, envelope, sequence })
+}
+
+/// Whether the record waits already for what the step wants: for this very run, which may have been resumed, or because
+/// somebody asked for it.
+fn waits_already(head: &Record, frame: &Frame, action: &Action) -> bool {
+    let is_wanted = match action {
+        Action::Sync { .. } => head.delete.is_none(),
+        Action::Delete { seen, held: None } => head.delete == Some(*seen),
+        Action::Block { .. } | Action::Miss(_) | Action::Found | Action::Delete { held: Some(_), .. } => false,
+    };
+    let is_of_run = head.run.is_none_or(|run| run == frame.run);
+    is_wanted && is_of_run && head.status == Status::Pending && head.revision == frame.revision && !head.removed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{key, listed, record};
+    use domain::backoff::ATTEMPTS_MAX;
+
+    #[test]
+    fn a_follow_up_run_attempts_what_ran_out_and_leaves_the_rest_to_the_next_cycle() {
+        let mut index = Index::new();
+        for (name, code, attempt) in
+            [("auth", ErrorCode::TargetAuthFailed, 1), ("net", ErrorCode::TransientNetwork, ATTEMPTS_MAX)]
+        {
+            let failed = Record { code: Some(code), attempt, ..record(1, name, Status::Failed) };
+            index.upsert(&failed, Sequence(1));
+        }
+        let step = |name| Step { key: key(name), action: Action::Sync { listed: listed(name), thorough: false } };
+        let all = Plan { steps: ["auth", "net", "new"].map(step).into(), ..Plan::default() };
+        let names = |trigger| {
+            let plan = only_due(&index, trigger, all.clone());
+            plan.steps.into_iter().map(|step| step.key.name.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(names(Trigger::Schedule), ["auth", "net", "new"]);
+        assert_eq!(names(Trigger::FollowUp), ["net", "new"]);
+    }
 }

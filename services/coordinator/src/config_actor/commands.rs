@@ -1,7 +1,8 @@
 //! What a config's coordinator is told to do.
 //!
 //! What was accepted is in the log before it is answered: a run stands on the run subject, a record that somebody asked
-//! for is `pending` and marked to be read on both ends. Whoever takes over goes on with both.
+//! for is `pending` and marked to be read on both ends. Whoever takes over goes on with both. Deliberately absent: what is
+//! decided about records without an attempt, which is in [`super::decisions`].
 
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 use broker::{Entry, Incoming, LogError};
@@ -13,24 +14,46 @@ use proto_msgs::{
     run::Trigger,
 };
 
-use super::ConfigActor;
+use super::{ConfigActor, decisions::Decider};
 use crate::CoordinatorParts;
 
 impl ConfigActor {
     pub(super) fn command(&mut self, incoming: &Incoming, context: &mut Context<Self>) {
         let Some((correlation, command)) = self.question::<ConfigCommand>(incoming) else { return };
-        if let Some(refusal) = self.refusal() {
+        if let Some(refusal) = self.refusal().or_else(|| self.refuse_work(&command)) {
             return self.reply(incoming, correlation, CommandReply::Refused { refusal }, context);
         }
+        let by = |actor| Decider { incoming, correlation, actor };
         match command {
             ConfigCommand::Sync { actor } => self.run_for(incoming, correlation, &actor, Trigger::Manual, context),
             ConfigCommand::Expand { actor } => self.run_for(incoming, correlation, &actor, Trigger::Expand, context),
             ConfigCommand::SyncRecord { actor, key } => self.sync_record(incoming, correlation, &actor, key, context),
+            ConfigCommand::Leave { actor, key, leave } => self.leave(by(actor), key, leave, context),
+            ConfigCommand::LeaveAll { actor, leave } => self.leave_all(by(actor), leave.kind, &leave.set, context),
+            ConfigCommand::SetEnabled { actor, key, enabled } => self.set_enabled(by(actor), &key, enabled, context),
+            ConfigCommand::SetEnabledAll { actor, enabled, set } => {
+                self.set_all_enabled(by(actor), enabled, &set, context);
+            }
+            ConfigCommand::ReleaseDeletes { actor, hash } => self.release_deletes(by(actor), hash, context),
+        }
+    }
+
+    /// Why no work can be begun for anybody now. What is decided about records is only written down.
+    fn refuse_work(&self, command: &ConfigCommand) -> Option<Refusal> {
+        match command {
+            ConfigCommand::Sync { .. } | ConfigCommand::Expand { .. } | ConfigCommand::SyncRecord { .. } => {
+                self.refuse_halted().or_else(|| self.refuse_without_workers())
+            }
+            ConfigCommand::Leave { .. }
+            | ConfigCommand::LeaveAll { .. }
+            | ConfigCommand::SetEnabled { .. }
+            | ConfigCommand::SetEnabledAll { .. }
+            | ConfigCommand::ReleaseDeletes { .. } => None,
         }
     }
 
     /// Why nothing can be done for anybody now.
-    fn refusal(&self) -> Option<Refusal> {
+    pub(super) fn refusal(&self) -> Option<Refusal> {
         let refuse = |code, detail: &str, fix: &str| Some(Refusal::new(code, detail, fix));
         if self.config.deleted {
             return refuse(RequestCode::NotFound, "the config is being deleted", "create it again");
@@ -39,11 +62,13 @@ impl ConfigActor {
             let detail = "the config's coordinator cannot reach NATS, or its slot is about to change hands";
             return refuse(RequestCode::Unavailable, detail, "try again in a moment");
         }
-        if !self.parts.fleet.has_workers() {
-            let fix = "start one with `keyferry worker`, then try again";
-            return refuse(RequestCode::Unavailable, "no worker is heard, so nothing can be done", fix);
-        }
         None
+    }
+
+    pub(super) fn refuse_without_workers(&self) -> Option<Refusal> {
+        let detail = "no worker is heard, so nothing can be done";
+        let fix = "start one with `keyferry worker`, then try again";
+        (!self.parts.fleet.has_workers()).then(|| Refusal::new(RequestCode::Unavailable, detail, fix))
     }
 
     fn run_for(
@@ -103,6 +128,7 @@ impl ConfigActor {
                 | Status::BlockedManagedByCertificate
                 | Status::BlockedGeographyUnknown
                 | Status::BlockedCertificatePending
+                | Status::BlockedDeleteHeld
                 | Status::Disabled
                 | Status::Deleted
         );
@@ -143,7 +169,7 @@ fn busy() -> Refusal {
     Refusal::new(RequestCode::Busy, detail, "look at its outcome, then ask again")
 }
 
-fn not_found(key: &RecordKey) -> Refusal {
+pub(super) fn not_found(key: &RecordKey) -> Refusal {
     let detail = format!("the config has no record {key}");
     Refusal::new(RequestCode::NotFound, detail, "list the records; if the item is new, expand the config first")
 }

@@ -19,12 +19,18 @@ pub(super) fn of(side: Side) -> ConditionKind {
 }
 
 /// The conditions of one config.
-pub(super) struct Conditions(BTreeMap<ConditionKind, Condition>);
+pub(super) struct Conditions {
+    shown: BTreeMap<ConditionKind, Condition>,
+    /// What the last listing told of a vault.
+    listed: BTreeMap<ConditionKind, String>,
+    /// Why a vault is held.
+    held: BTreeMap<ConditionKind, String>,
+}
 
 impl Conditions {
     /// `unreadable`: subjects of the log that could not be read.
     pub(super) fn of(unreadable: Vec<String>, now: Timestamp) -> Self {
-        let mut conditions = Self(BTreeMap::new());
+        let mut conditions = Self { shown: BTreeMap::new(), listed: BTreeMap::new(), held: BTreeMap::new() };
         let message = (!unreadable.is_empty()).then(|| {
             format!(
                 "{} records cannot be read and are left alone, {} first: start a version that knows them",
@@ -39,24 +45,81 @@ impl Conditions {
     /// `problem`: why it is not as it should be.
     pub(super) fn set(&mut self, kind: ConditionKind, problem: Option<String>, now: Timestamp) {
         let ok = problem.is_none();
-        let since = self.0.get(&kind).filter(|known| known.ok == ok).map_or(now, |known| known.since);
-        self.0.insert(kind, Condition { kind, ok, message: problem, since });
+        let since = self.shown.get(&kind).filter(|known| known.ok == ok).map_or(now, |known| known.since);
+        self.shown.insert(kind, Condition { kind, ok, message: problem, since });
+    }
+
+    /// A vault was listed. What holds it back is shown before that.
+    pub(super) fn list(&mut self, kind: ConditionKind, problem: Option<String>, now: Timestamp) {
+        replace(&mut self.listed, kind, problem);
+        self.set(kind, self.held.get(&kind).or(self.listed.get(&kind)).cloned(), now);
+    }
+
+    /// A vault is held, or is not any more. One that was never listed and is not held shows nothing.
+    pub(super) fn hold(&mut self, kind: ConditionKind, problem: Option<String>, now: Timestamp) {
+        let was_held = replace(&mut self.held, kind, problem);
+        if was_held || self.held.contains_key(&kind) {
+            self.set(kind, self.held.get(&kind).or(self.listed.get(&kind)).cloned(), now);
+        }
     }
 
     pub(super) fn all(&self) -> Vec<Condition> {
-        self.0.values().cloned().collect()
+        self.shown.values().cloned().collect()
+    }
+}
+
+/// Whether there was one.
+fn replace(all: &mut BTreeMap<ConditionKind, String>, kind: ConditionKind, problem: Option<String>) -> bool {
+    match problem {
+        Some(problem) => all.insert(kind, problem).is_some(),
+        None => all.remove(&kind).is_some(),
     }
 }
 
 impl ConfigActor {
-    pub(super) fn check_workers(&mut self) {
+    /// Looks at everything that no listing tells of.
+    pub(super) fn check_conditions(&mut self) {
+        self.check_workers();
+        self.check_halt();
+        self.check_holds();
+    }
+
+    fn check_workers(&mut self) {
         let problem = "no worker is heard: start one with `keyferry worker`, or look at its log";
         let problem = (!self.parts.fleet.has_workers()).then(|| problem.to_owned());
         self.set_condition(ConditionKind::WorkersAvailable, problem);
     }
 
+    /// A listing told of this side.
+    pub(super) fn listed_side(&mut self, side: Side, problem: Option<String>) {
+        let now = self.now();
+        self.conditions.list(of(side), problem, now);
+    }
+
     pub(super) fn set_condition(&mut self, kind: ConditionKind, problem: Option<String>) {
         let now = self.now();
         self.conditions.set(kind, problem, now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hold_is_shown_before_what_a_listing_told_and_that_again_after_it() {
+        let (kind, now) = (ConditionKind::TargetWritable, Timestamp::default());
+        let mut conditions = Conditions::of(Vec::new(), now);
+        let shown = |conditions: &Conditions| {
+            conditions.all().into_iter().find(|shown| shown.kind == kind).map(|shown| (shown.ok, shown.message))
+        };
+        conditions.hold(kind, None, now);
+        assert_eq!(shown(&conditions), None);
+        conditions.list(kind, Some("listing".to_owned()), now);
+        conditions.hold(kind, Some("held".to_owned()), now);
+        conditions.list(kind, None, now);
+        assert_eq!(shown(&conditions), Some((false, Some("held".to_owned()))));
+        conditions.hold(kind, None, now);
+        assert_eq!(shown(&conditions), Some((true, None)));
     }
 }

@@ -10,7 +10,7 @@ use actix::{AsyncContext, Context, StreamHandler};
 use broker::BusError;
 use futures::{StreamExt, channel::mpsc};
 use proto_msgs::{
-    CorrelationId, ItemType, MemberId, RecordKey, hash,
+    CorrelationId, ItemType, MemberId, Record, RecordKey, hash,
     worker::{SyncAnswer, SyncRecord},
 };
 
@@ -41,6 +41,8 @@ pub(super) struct Job {
     command: SyncRecord,
     correlation: CorrelationId,
     is_urgent: bool,
+    /// A vault is held, and it goes all the same: it is the probe, or somebody asked for it.
+    passes_holds: bool,
 }
 
 /// What became of a job.
@@ -74,13 +76,22 @@ pub(super) fn start(parts: ConfigParts, standing: Rc<Standing>, context: &mut Co
 
 impl ConfigActor {
     /// Dispatches what is queued, as far as there is room for it.
-    pub(super) fn pump(&mut self, _: &mut Context<Self>) {
-        if self.config.deleted || !self.may_act() || !self.parts.fleet.has_workers() {
+    pub(super) fn pump(&mut self, context: &mut Context<Self>) {
+        if self.config.deleted || !self.may_work() || !self.parts.fleet.has_workers() {
             return;
         }
+        let boot = self.parts.parts.origin.boot();
         while let Some((key, is_urgent)) = self.work.next_queued() {
             let limit = if is_urgent { BULK_MAX + URGENT_MAX } else { BULK_MAX };
             if self.dispatching >= limit {
+                return;
+            }
+            if !self.is_attemptable(&key, context) {
+                continue;
+            }
+            let is_held = self.parts.is_held();
+            let goes = if is_urgent { !is_held || !self.work.has_attempts() } else { self.parts.takes_turn(boot) };
+            if !goes {
                 return;
             }
             let number = self.next_job;
@@ -89,7 +100,8 @@ impl ConfigActor {
                 continue;
             };
             let correlation = self.work.get(&key).map_or_else(|| self.correlation(), |item| item.correlation);
-            if self.jobs.try_send(Job { number, key: key.clone(), command, correlation, is_urgent }).is_err() {
+            let job = Job { number, key: key.clone(), command, correlation, is_urgent, passes_holds: is_held };
+            if self.jobs.try_send(job).is_err() {
                 return;
             }
             self.next_job += 1;
@@ -162,8 +174,12 @@ impl ConfigActor {
 }
 
 /// Calls an attempt makes at most, at the source and at the target.
-pub(super) fn needs(kind: ItemType) -> (Need, Need) {
-    match kind {
+pub(super) fn needs(record: &Record) -> (Need, Need) {
+    // The deleted item and the live one are looked for; a delete is no creating write in Azure's count.
+    if record.delete.is_some() {
+        return (Need { creating: 0, reads: 2 }, Need { creating: 0, reads: 2 });
+    }
+    match record.id.kind {
         ItemType::Secrets => (Need { creating: 0, reads: 1 }, Need { creating: 1, reads: 1 }),
         // The policy is read beside the secret behind the certificate.
         ItemType::Certificates => (Need { creating: 0, reads: 2 }, Need { creating: 1, reads: 1 }),
@@ -173,11 +189,17 @@ pub(super) fn needs(kind: ItemType) -> (Need, Need) {
 }
 
 async fn dispatch(parts: ConfigParts, standing: Rc<Standing>, job: Job) -> Dispatched {
-    let Job { number, key, command, correlation, is_urgent } = job;
+    let Job { number, key, command, correlation, is_urgent, passes_holds } = job;
     let Some(permits) = permits(&parts, &command, is_urgent).await else {
         return Dispatched { number, key, end: End::NotPlaced };
     };
-    let end = match hand_over(&parts, &standing, command, correlation).await {
+    let revision = command.revision;
+    let is_wanted = || {
+        let is_of_now = standing.revision.get() == Some(revision);
+        let may_go = parts.brake.is_released() && (passes_holds || !parts.is_held());
+        is_of_now && may_go && parts.tenure.holds(parts.parts.origin.boot())
+    };
+    let end = match hand_over(&parts, is_wanted, command, correlation).await {
         Handed::To(worker) => End::Taken { worker, permits },
         Handed::Nowhere => {
             permits.give_back();
@@ -192,7 +214,7 @@ async fn dispatch(parts: ConfigParts, standing: Rc<Standing>, job: Job) -> Dispa
 }
 
 async fn permits(parts: &ConfigParts, command: &SyncRecord, is_urgent: bool) -> Option<Permits> {
-    let (source, target) = needs(command.record.id.kind);
+    let (source, target) = needs(&command.record);
     let config = command.record.id.config;
     let target = parts.target.acquire(config, target, is_urgent).await?;
     let source = tokio::time::timeout(SECOND_PERMIT_LIMIT, parts.source.acquire(config, source, is_urgent)).await;
@@ -211,18 +233,18 @@ enum Handed {
     Stale,
 }
 
+/// `is_wanted` is asked directly before each time it is sent.
 async fn hand_over(
     parts: &ConfigParts,
-    standing: &Standing,
+    is_wanted: impl Fn() -> bool,
     command: SyncRecord,
     correlation: CorrelationId,
 ) -> Handed {
-    let (shard, revision) = (hash::shard(&command.record.id), command.revision);
+    let shard = hash::shard(&command.record.id);
     let envelope = parts.parts.origin.envelope(correlation, command);
     let broker = &parts.parts.broker;
     for _ in 0..PLACE_TRIES {
-        let is_of_now = standing.revision.get() == Some(revision) && parts.tenure.holds(parts.parts.origin.boot());
-        if !is_of_now {
+        if !is_wanted() {
             return Handed::Nowhere;
         }
         let Some(worker) = parts.fleet.place(shard) else {

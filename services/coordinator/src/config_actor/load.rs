@@ -16,6 +16,8 @@ pub(crate) struct Loaded {
     pub index: Index,
     /// Records that wait for something.
     pub open: Vec<Entry<Record>>,
+    /// Records that wait under an earlier edit of the config: for a run, in which they are planned again.
+    pub outdated: usize,
     pub run: Option<Entry<Run>>,
     /// End of the last run whose listings were complete.
     pub last_verified: Option<Timestamp>,
@@ -48,18 +50,20 @@ pub(crate) async fn load(parts: &CoordinatorParts, entry: Entry<Config>) -> Resu
     let is_interrupted = run.as_ref().is_some_and(|run| run.envelope.body.is_open());
     let last_verified = log.runs(&config.id).await?.into_iter().map(|entry| entry.envelope.body);
     let last_verified = last_verified.filter(|run| run.counts.complete).find_map(|run| run.ended);
-    let (mut index, mut open) = (Index::new(), Vec::new());
+    let (mut index, mut open, mut outdated) = (Index::new(), Vec::new(), 0);
     for entry in entries {
         let record = &entry.envelope.body;
         index.upsert(record, entry.sequence);
         // What waits in a run that is resumed is planned again.
         let is_replanned = is_interrupted && record.status == Status::Pending && record.run.is_some();
-        if is_open(record) && !is_replanned && !super::is_outdated(record, revision) {
+        if super::is_outdated(record, revision) {
+            outdated += 1;
+        } else if is_open(record) && !is_replanned {
             open.push(entry);
         }
     }
     tracing::info!(config_id = %config.id, records = index.len(), open = open.len(), "config was loaded");
-    Ok(Loaded { config, revision, index, open, run, last_verified, unreadable, live, queries, commands })
+    Ok(Loaded { config, revision, index, open, outdated, run, last_verified, unreadable, live, queries, commands })
 }
 
 /// Every record of a config, and the subjects that cannot be read.

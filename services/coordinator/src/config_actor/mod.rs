@@ -9,13 +9,19 @@
 mod apply;
 mod commands;
 mod conditions;
+mod decisions;
 mod dispatch;
+mod halt;
+mod holds;
 mod inventory;
 mod load;
 mod outcomes;
+mod ownership;
+mod preview;
 mod queries;
 mod remove;
 mod run;
+mod schedule;
 mod work;
 
 use std::{
@@ -30,10 +36,13 @@ use broker::{Entry, Incoming, LiveEntry};
 use domain::{index::Index, inventory::Listed, plan::Step};
 use proto_msgs::{Config, ConfigId, CorrelationId, Record, RecordKey, Revision, Status, Timestamp};
 
-use crate::{CoordinatorParts, fleet::Fleet, tenure::Tenure, vault_actor::VaultHandle};
+use crate::{
+    CoordinatorParts, brake::Brake, claims::TargetClaims, fleet::Fleet, tenure::Tenure, vault_actor::VaultHandle,
+};
 use conditions::Conditions;
 use dispatch::Jobs;
 pub(crate) use load::{Loaded, load};
+use preview::Preview;
 use run::{ActiveRun, Runs};
 use work::Work;
 
@@ -49,6 +58,9 @@ pub(crate) struct ConfigParts {
     pub fleet: Fleet,
     pub source: VaultHandle,
     pub target: VaultHandle,
+    /// On the target vault.
+    pub claims: TargetClaims,
+    pub brake: Brake,
     pub tenure: Tenure,
 }
 
@@ -57,7 +69,7 @@ pub(crate) struct ConfigParts {
 struct Standing {
     has_run: Cell<bool>,
     was_overtaken: Cell<bool>,
-    /// Under which revision things are sent; none: nothing is any more.
+    /// Under which revision things are sent; none: nothing is, as long as that is so.
     revision: Cell<Option<Revision>>,
 }
 
@@ -117,6 +129,7 @@ pub(crate) struct ConfigActor {
     /// The source item of each planned sync, as it was listed, until its attempt came back.
     listed: BTreeMap<RecordKey, Listed>,
     conditions: Conditions,
+    preview: Preview,
     jobs: Jobs,
     next_job: u64,
     /// Jobs that have not come back.
@@ -140,19 +153,23 @@ impl Actor for ConfigActor {
 
 impl ConfigActor {
     fn new(parts: ConfigParts, loaded: Loaded, standing: Rc<Standing>, context: &mut Context<Self>) -> Self {
-        let Loaded { config, revision, index, open, run, last_verified, unreadable, live, queries, commands } = loaded;
+        let Loaded { config, revision, index, open, outdated, run, last_verified, unreadable, live, queries, commands } =
+            loaded;
         context.add_stream(live);
         context.add_stream(queries.into_stream(Asked::Query));
         context.add_stream(commands.into_stream(Asked::Command));
         let boot = parts.parts.origin.boot();
-        standing.revision.set((!config.deleted).then_some(revision));
+        standing.revision.set(halt::sent_under(&config, revision));
+        let records = open.iter().map(|entry| &entry.envelope.body);
+        parts.claims.fill(config.id, &config.spec.name, &index, records);
         Self {
             work: Work::of(open, boot),
-            runs: Runs::of(run, last_verified),
+            runs: Runs::of(run, last_verified, outdated > 0),
             run: None,
             steps: Vec::new(),
             listed: BTreeMap::new(),
             conditions: Conditions::of(unreadable, parts.parts.origin.now()),
+            preview: Preview::default(),
             jobs: dispatch::start(parts.clone(), standing.clone(), context),
             next_job: 1,
             dispatching: 0,
@@ -190,7 +207,8 @@ impl ConfigActor {
             return;
         }
         self.standing.has_run.set(self.run.is_some());
-        self.check_workers();
+        self.check_conditions();
+        self.forget_old_plan();
         if !self.may_act() {
             return;
         }
@@ -198,6 +216,12 @@ impl ConfigActor {
         if self.config.deleted {
             self.remove_when_quiet(context);
             return;
+        }
+        if self.is_halted() {
+            self.interrupt();
+        }
+        if self.is_interrupted() {
+            self.end_interrupted(context);
         }
         self.start_when_due(context);
         self.pump(context);
@@ -207,9 +231,18 @@ impl ConfigActor {
 
     /// Takes a record's newest state in, wherever it was heard of; what is no news changes nothing.
     fn hear(&mut self, entry: Entry<Record>, context: &mut Context<Self>) {
-        if self.index.upsert(&entry.envelope.body, entry.sequence) && !entry.envelope.body.removed {
+        if self.take_in(&entry) && !entry.envelope.body.removed {
             self.follow_up(entry, context);
         }
+    }
+
+    /// Whether it is news.
+    fn take_in(&mut self, entry: &Entry<Record>) -> bool {
+        let is_news = self.index.upsert(&entry.envelope.body, entry.sequence);
+        if is_news {
+            self.parts.claims.settle(&entry.envelope.body);
+        }
+        is_news
     }
 }
 
@@ -229,16 +262,21 @@ impl Handler<Updated> for ConfigActor {
         tracing::info!(config_id = %self.id(), revision = revision.0, "config was changed");
         self.config = entry.envelope.body;
         self.revision = revision;
-        self.standing.revision.set((!self.config.deleted).then_some(revision));
+        self.standing.revision.set(halt::sent_under(&self.config, revision));
+        self.parts.claims.rename(self.config.id, &self.config.spec.name);
+        self.preview.forget();
         // Decided under the old revision; what was dispatched comes in, the rest is planned again.
         self.steps.clear();
-        let dropped = self.work.drop_queued();
+        let dropped = self.work.drop_pending();
         let has_run = self.run.is_some();
         if let Some(run) = &mut self.run {
             let work = &self.work;
             run.outstanding.retain(|key| work.get(key).is_some());
         }
         self.schedule_edited(has_run || dropped > 0);
+        if self.is_halted() {
+            self.interrupt();
+        }
     }
 }
 
@@ -304,5 +342,5 @@ fn is_urgent(record: &Record) -> bool {
 
 /// Decided under an older edit of the config: planned again, not attempted.
 fn is_outdated(record: &Record, revision: Revision) -> bool {
-    record.status == Status::Pending && record.revision != revision
+    !record.removed && record.status == Status::Pending && record.revision != revision
 }

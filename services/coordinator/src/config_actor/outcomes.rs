@@ -11,6 +11,7 @@ use super::{
     ConfigActor,
     dispatch::needs,
     is_outdated,
+    schedule::ran_out,
     work::{Due, Item, Permits, Stage},
 };
 use crate::vault_actor::Need;
@@ -51,6 +52,9 @@ impl ConfigActor {
                 self.came_back(&key, record);
                 self.work.remove(&key);
                 self.done(&key);
+                if ran_out(record.status, record.code, record.attempt) {
+                    self.follow_up_soon();
+                }
                 if lifecycle::is_doubtful(record) {
                     self.work.put(key, Item::new(entry, Stage::Queued));
                 }
@@ -101,6 +105,9 @@ impl ConfigActor {
         {
             run.state.counts.calls += attempt.calls;
         }
+        if let Some(attempt) = record.last_attempt.as_ref().filter(|_| item.stage.is_under_way()) {
+            self.judge_vaults(record, attempt);
+        }
         if let Some(worker) = item.stage.worker() {
             self.parts.fleet.gave_back(worker);
         }
@@ -109,7 +116,7 @@ impl ConfigActor {
             let attempt = record.last_attempt.as_ref().filter(|attempt| attempt.throttled == Some(side))?;
             Some(attempt.retry_after_ms.map(Duration::from_millis))
         };
-        let (at_source, at_target) = made(record);
+        let (at_source, at_target) = made(record, needs(&item.record));
         source.end(at_source, throttled(Side::Source));
         target.end(at_target, throttled(Side::Target));
     }
@@ -151,18 +158,8 @@ impl ConfigActor {
 
     /// An item whose attempts never come to an end is not tried for ever: it may be what ends the workers.
     fn give_up(&mut self, item: Item, context: &mut Context<Self>) {
-        let record = lifecycle::given_up(item.record, self.revision);
-        let (log, expected) = (self.parts.parts.broker.log(), item.sequence);
-        let envelope = self.parts.parts.origin.envelope(item.correlation, record);
-        let giving_up = async move {
-            let result = log.append_record(&envelope, expected).await;
-            (envelope, result)
-        };
-        context.spawn(giving_up.into_actor(self).map(|(envelope, result), actor, context| match result {
-            Ok(sequence) => actor.hear(Entry { time: envelope.time, envelope, sequence }, context),
-            // Whatever stands there instead is heard of, or read by the next reload.
-            Err(error) => tracing::warn!(config_id = %actor.id(), error = %error, "record could not be given up"),
-        }));
+        let record = lifecycle::given_up(item.record.clone(), self.revision);
+        self.write_instead(item, record, context);
     }
 
     fn read_head(&mut self, key: RecordKey, context: &mut Context<Self>) {
@@ -188,7 +185,7 @@ impl ConfigActor {
         match head {
             // Whether the index knows it already or not: the item does not.
             Ok(Some(entry)) if entry.sequence > known => {
-                self.index.upsert(&entry.envelope.body, entry.sequence);
+                self.take_in(&entry);
                 self.follow_up(entry, context);
             }
             Ok(Some(_)) if item.stage.is_under_way() => self.requeue(key, is_open, context),
@@ -206,8 +203,7 @@ impl ConfigActor {
 }
 
 /// The calls of an attempt, as far as each vault's budget is concerned.
-fn made(record: &Record) -> (Need, Need) {
-    let (source, target) = needs(record.id.kind);
+fn made(record: &Record, (source, target): (Need, Need)) -> (Need, Need) {
     let Some(calls) = record.last_attempt.as_ref().map(|attempt| attempt.calls) else { return (source, target) };
     let count = |calls: u64| u32::try_from(calls).unwrap_or(u32::MAX);
     let (gets, sets) = (count(calls.get), count(calls.set));

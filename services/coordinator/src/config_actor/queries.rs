@@ -2,9 +2,13 @@
 
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 use broker::Incoming;
-use domain::rule::NameGlob;
+use domain::{
+    index::{Index, IndexEntry},
+    leave,
+    rule::NameGlob,
+};
 use proto_msgs::{
-    CorrelationId, Message, RecordKey, RequestCode, Status,
+    CorrelationId, Message, RecordKey, RequestCode,
     api::{ConfigQuery, ConfigReply, ConfigSummary, PAGE_MAX, RecordFilter},
     error::Refusal,
 };
@@ -20,6 +24,7 @@ impl ConfigActor {
                 Ok(reply) => reply,
                 Err(refusal) => ConfigReply::Refused { refusal },
             },
+            ConfigQuery::Plan { after, limit } => return self.show_plan(incoming, correlation, after, limit, context),
         };
         self.reply(incoming, correlation, reply, context);
     }
@@ -62,13 +67,32 @@ impl ConfigActor {
                 Some(run) => Some(run.state.clone()),
                 None => self.runs.last.as_ref().map(|entry| entry.envelope.body.clone()),
             },
-            next_run: self.runs.next,
+            next_run: self.next_run(),
             last_verified_at: self.runs.last_verified,
+            stale: self.is_stale(),
             conditions: self.conditions.all(),
         }
     }
 
     fn page(&self, filter: &RecordFilter, after: Option<&RecordKey>, limit: u32) -> Result<ConfigReply, Refusal> {
+        let set = Filter::new(filter)?;
+        let limit = limit.clamp(1, PAGE_MAX) as usize;
+        let total = set.of(&self.index).count() as u64;
+        let mut keys = self.index.after(after).filter(|(key, entry)| set.fits(key, entry)).map(|(key, _)| key.clone());
+        let page: Vec<RecordKey> = keys.by_ref().take(limit).collect();
+        let next = keys.next().and_then(|_| page.last().cloned());
+        Ok(ConfigReply::Records { keys: page, next, total, hash: Some(leave::set_hash(set.of(&self.index))) })
+    }
+}
+
+/// A filter that can be looked through.
+pub(super) struct Filter<'a> {
+    filter: &'a RecordFilter,
+    glob: Option<NameGlob>,
+}
+
+impl<'a> Filter<'a> {
+    pub(super) fn new(filter: &'a RecordFilter) -> Result<Self, Refusal> {
         let glob = filter.name.as_deref().map(NameGlob::new).transpose().map_err(|error| {
             Refusal::new(
                 RequestCode::InvalidInput,
@@ -76,17 +100,17 @@ impl ConfigActor {
                 "use `*`, `?` and `[a-z]`",
             )
         })?;
-        let fits = |key: &RecordKey, status: Status| {
-            filter.status.is_none_or(|wanted| wanted == status)
-                && filter.kind.is_none_or(|kind| kind == key.kind)
-                && glob.as_ref().is_none_or(|glob| glob.matches(&key.name))
-        };
-        let limit = limit.clamp(1, PAGE_MAX) as usize;
-        let total = self.index.iter().filter(|(key, entry)| fits(key, entry.status)).count() as u64;
-        let mut keys =
-            self.index.after(after).filter(|(key, entry)| fits(key, entry.status)).map(|(key, _)| key.clone());
-        let page: Vec<RecordKey> = keys.by_ref().take(limit).collect();
-        let next = keys.next().and_then(|_| page.last().cloned());
-        Ok(ConfigReply::Records { keys: page, next, total })
+        Ok(Self { filter, glob })
+    }
+
+    fn fits(&self, key: &RecordKey, entry: &IndexEntry) -> bool {
+        self.filter.status.is_none_or(|wanted| wanted == entry.status)
+            && self.filter.kind.is_none_or(|kind| kind == key.kind)
+            && self.glob.as_ref().is_none_or(|glob| glob.matches(&key.name))
+    }
+
+    /// All records that match, in order.
+    pub(super) fn of<'i>(&'i self, index: &'i Index) -> impl Iterator<Item = (&'i RecordKey, &'i IndexEntry)> {
+        index.iter().filter(|(key, entry)| self.fits(key, entry))
     }
 }

@@ -1,4 +1,4 @@
-//! Runs: when one starts, how it goes on after a change of owner, when it is over.
+//! Runs: how one starts, how it goes on after a change of owner, when it is over.
 //!
 //! The first message of a run is its lock: whoever cannot append it does not run. What is asked for while a run is open
 //! merges into one more run behind it, whose id stands in the open run's state before anybody is promised it.
@@ -7,15 +7,15 @@ use std::{collections::BTreeSet, time::Duration};
 
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 use broker::{Entry, Incoming, LogError};
-use domain::timing::{INTERVAL_JITTER, RUN_MIN_LIMIT};
+use domain::timing::RUN_MIN_LIMIT;
 use proto_msgs::{
-    CorrelationId, Envelope, RecordKey, Run, RunId, ScheduleMode, Sequence, Status, Timestamp,
+    CorrelationId, Envelope, RecordKey, Run, RunId, Sequence, Status, Timestamp,
     api::CommandReply,
     run::{NextRun, Phase, RunCounts, RunEnd, Trigger},
     vault::CallFailure,
 };
 
-use super::ConfigActor;
+use super::{ConfigActor, schedule};
 
 /// A run whose start or end could not be written is tried again after this.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -35,6 +35,8 @@ pub(super) struct ActiveRun {
     pub is_applying: bool,
     /// They are all there.
     pub is_applied: bool,
+    /// A pause or the emergency stop came: it ends as soon as nothing of it is under way.
+    pub is_interrupted: bool,
     /// Steps that could not be written.
     pub unapplied: u64,
     /// Why nothing could be planned.
@@ -62,6 +64,7 @@ impl ActiveRun {
             outstanding: BTreeSet::new(),
             is_applying: false,
             is_applied: false,
+            is_interrupted: false,
             unapplied: 0,
             failure: None,
             marking: Marking::No,
@@ -83,16 +86,20 @@ pub(super) struct Runs {
     pub last: Option<Entry<Run>>,
     /// When the schedule starts the next one.
     pub next: Option<Timestamp>,
+    /// When a run follows because records ran out of attempts.
+    pub follow_up: Option<Timestamp>,
     pub last_verified: Option<Timestamp>,
-    wanted: Option<NextRun>,
+    /// Records wait under an earlier edit, for a run that plans them again.
+    pub has_outdated: bool,
+    pub wanted: Option<NextRun>,
     waiting: Vec<Waiting>,
-    is_starting: bool,
-    not_before: Option<Timestamp>,
+    pub is_starting: bool,
+    pub not_before: Option<Timestamp>,
 }
 
 impl Runs {
-    pub(super) fn of(last: Option<Entry<Run>>, last_verified: Option<Timestamp>) -> Self {
-        Self { last_verified, last, ..Self::default() }
+    pub(super) fn of(last: Option<Entry<Run>>, last_verified: Option<Timestamp>, has_outdated: bool) -> Self {
+        Self { last_verified, last, has_outdated, ..Self::default() }
     }
 
     fn sequence(&self) -> Sequence {
@@ -101,17 +108,6 @@ impl Runs {
 }
 
 impl ConfigActor {
-    /// Asks for a run; the answer is the one that will be started, which may have been asked for before.
-    fn want_run(&mut self, trigger: Trigger, correlation: Option<CorrelationId>) -> NextRun {
-        let origin = &self.parts.parts.origin;
-        let fresh = || NextRun {
-            id: origin.run_id(),
-            correlation_id: correlation.unwrap_or_else(|| origin.correlation_id()),
-            trigger,
-        };
-        *self.runs.wanted.get_or_insert_with(fresh)
-    }
-
     /// Asks for a run on somebody's behalf, who is answered when it can no longer be forgotten.
     pub(super) fn promise_run(
         &mut self,
@@ -134,63 +130,7 @@ impl ConfigActor {
         wanted
     }
 
-    /// Takes up the run another owner left open, or sets the clock for the next.
-    pub(super) fn resume(&mut self) {
-        let Some(last) = self.runs.last.as_ref().map(|entry| entry.envelope.body.clone()) else {
-            return self.schedule_first();
-        };
-        if last.is_open() {
-            let (id, correlation_id, trigger) = (last.id, last.correlation_id, last.trigger);
-            self.runs.wanted = Some(NextRun { id, correlation_id, trigger });
-        } else if let Some(next) = last.next {
-            self.runs.wanted = Some(next);
-        } else if last.revision != self.revision {
-            self.schedule_first();
-        } else {
-            self.schedule_after(last.ended.unwrap_or(last.started));
-        }
-    }
-
-    /// A config that was saved is looked at, unless it never runs by itself.
-    fn schedule_first(&mut self) {
-        if self.config.spec.behaviour.schedule_mode == ScheduleMode::Interval && !self.config.deleted {
-            self.want_run(Trigger::Saved, None);
-        }
-    }
-
-    /// A config that was edited is planned again; one that never runs by itself, if the edit interrupted something.
-    pub(super) fn schedule_edited(&mut self, has_interrupted: bool) {
-        if has_interrupted && !self.config.deleted {
-            self.want_run(Trigger::Saved, None);
-        } else {
-            self.schedule_first();
-        }
-    }
-
-    fn schedule_after(&mut self, ended: Timestamp) {
-        let behaviour = &self.config.spec.behaviour;
-        let share = 1.0 + INTERVAL_JITTER * (2.0 * self.parts.parts.origin.jitter() - 1.0);
-        let wait = behaviour.interval.as_duration().mul_f64(share);
-        self.runs.next = (behaviour.schedule_mode == ScheduleMode::Interval).then(|| ended.plus(wait));
-    }
-
-    pub(super) fn start_when_due(&mut self, context: &mut Context<Self>) {
-        let now = self.now();
-        let has_to_wait = self.runs.not_before.is_some_and(|moment| now < moment);
-        let may_start = self.may_act() && self.parts.fleet.has_workers();
-        if self.run.is_some() || self.runs.is_starting || has_to_wait || !may_start {
-            return;
-        }
-        if self.runs.next.is_some_and(|next| next <= now) {
-            self.runs.next = None;
-            self.want_run(Trigger::Schedule, None);
-        }
-        if let Some(wanted) = self.runs.wanted {
-            self.start(wanted, context);
-        }
-    }
-
-    fn start(&mut self, wanted: NextRun, context: &mut Context<Self>) {
+    pub(super) fn start(&mut self, wanted: NextRun, context: &mut Context<Self>) {
         self.runs.is_starting = true;
         let run = self.first_message(wanted);
         let (log, expected) = (self.parts.parts.broker.log(), self.runs.sequence());
@@ -210,7 +150,8 @@ impl ConfigActor {
 
     fn first_message(&self, wanted: NextRun) -> Run {
         let origin = &self.parts.parts.origin;
-        let left = self.runs.last.as_ref().map(|entry| &entry.envelope.body).filter(|run| run.is_open());
+        let last = self.runs.last.as_ref().map(|entry| &entry.envelope.body);
+        let left = last.filter(|run| run.is_open());
         let fresh = Run {
             id: wanted.id,
             config: self.id(),
@@ -227,6 +168,7 @@ impl ConfigActor {
             failures: Vec::new(),
             resumed: 0,
             next: None,
+            follow_up: schedule::follow_ups(wanted.trigger, last),
         };
         match left {
             Some(left) => Run {
@@ -237,6 +179,7 @@ impl ConfigActor {
                 resumed: left.resumed + 1,
                 // What it counted of the calls of others; the records are counted anew, by the log.
                 counts: RunCounts { calls: left.counts.calls, ..RunCounts::default() },
+                follow_up: left.follow_up,
                 // What was wanted behind it, or is by now.
                 next: left.next.or(Some(wanted).filter(|wanted| wanted.id != left.id)),
                 ..fresh
@@ -249,7 +192,7 @@ impl ConfigActor {
         let run = envelope.body.clone();
         tracing::info!(config_id = %run.config, run_id = %run.id, correlation_id = %run.correlation_id, trigger = ?run.trigger, resumed = run.resumed, "run started");
         self.runs.wanted = run.next;
-        self.runs.next = None;
+        (self.runs.next, self.runs.follow_up, self.runs.has_outdated) = (None, None, false);
         self.note_run(envelope, sequence);
         let mut active = ActiveRun::new(run, sequence, self.now());
         // Attempts that another owner dispatched in this run belong to it still.
@@ -363,7 +306,7 @@ impl ConfigActor {
         let has_failures = self.has_failures();
         let Some(run) = &self.run else { return };
         let is_over = run.outstanding.is_empty() || now.since(run.since) >= limit;
-        if !run.is_applied || !is_over || !run.state.is_open() {
+        if !run.is_applied || !is_over || run.is_interrupted || !run.state.is_open() {
             return;
         }
         let is_partial =
@@ -394,11 +337,11 @@ impl ConfigActor {
     fn ended_run(&mut self) {
         let Some(run) = self.run.take() else { return };
         self.standing.has_run.set(false);
-        let (state, now) = (run.state, self.now());
+        let state = run.state;
         tracing::info!(config_id = %state.config, run_id = %state.id, correlation_id = %state.correlation_id, end = ?state.end, planned = state.counts.planned, unchanged = state.counts.unchanged, "run ended");
         if state.counts.complete {
             self.runs.last_verified = state.ended;
         }
-        self.schedule_after(state.ended.unwrap_or(now));
+        self.schedule_after(&state);
     }
 }

@@ -151,11 +151,14 @@ impl Work {
         self.queue.first().map(|(is_bulk, key)| (key.clone(), !is_bulk))
     }
 
-    /// Forgets what was decided and not begun; gives how many.
-    pub(super) fn drop_queued(&mut self) -> usize {
-        let queued: Vec<_> = std::mem::take(&mut self.queue).into_iter().map(|(_, key)| key).collect();
-        queued.iter().for_each(|key| drop(self.items.remove(key)));
-        queued.len()
+    /// Forgets what was decided and not begun; gives how many. A plan finds those again. What waits for another attempt,
+    /// or to be compared, no plan decides about: it stays.
+    pub(super) fn drop_pending(&mut self) -> usize {
+        let is_pending =
+            |key: &RecordKey| self.items.get(key).is_some_and(|item| item.record.status == Status::Pending);
+        let pending: Vec<_> = self.queue.iter().map(|(_, key)| key).filter(|key| is_pending(key)).cloned().collect();
+        pending.iter().for_each(|key| drop(self.remove(key)));
+        pending.len()
     }
 
     /// Whether an attempt of any record may be under way.

@@ -3,14 +3,26 @@
 use super::*;
 use crate::fixtures::{REVISION, at, attributes, baseline, config, item, page, record, report, side};
 use crate::lifecycle;
-use proto_msgs::{Config, vault::Attributes};
-use proto_msgs::{Record, Rule, Sequence, record::OutcomeKind, vault::DeletedMeta, worker::Listing};
+use proto_msgs::{
+    Config,
+    vault::{Attributes, VaultIdentity},
+};
+use proto_msgs::{
+    Record, Rule, Sequence,
+    record::{Leave, LeaveKind, OutcomeKind},
+    vault::DeletedMeta,
+    worker::Listing,
+};
 
 fn listed(kind: ItemType, items: Vec<ItemMeta>) -> Inventory {
     let mut inventory = Inventory::new();
     inventory.add(kind, page(items));
     inventory.finish(kind, Listing::Live);
     inventory
+}
+
+fn leave() -> Leave {
+    Leave { actor: "a".into(), at: at(0), sequence: Sequence(1), target_version: None, kind: LeaveKind::Acknowledge }
 }
 
 fn only_step(plan: &Plan) -> &Action {
@@ -21,8 +33,15 @@ fn only_step(plan: &Plan) -> &Action {
 fn code_of(action: &Action) -> Option<ErrorCode> {
     match action {
         Action::Block { code, .. } => Some(*code),
-        Action::Sync { .. } => None,
+        Action::Delete { held: Some(_), .. } => Some(ErrorCode::DeleteHeld),
+        Action::Sync { .. } | Action::Miss(_) | Action::Found | Action::Delete { held: None, .. } => None,
     }
+}
+
+/// Plans a first cycle: nothing was claimed, nothing missed before.
+fn plan(config: &Config, index: &Index, source: &Inventory, target: &Inventory) -> Result<Plan, RuleError> {
+    let (claims, run, now) = (Claims::new(), RunId::from_random(1), at(1_000));
+    super::plan(&Given { config, index, source, target, claims: &claims, run, now })
 }
 
 fn index_of(record: &Record) -> Index {
@@ -210,8 +229,7 @@ fn a_conflict_is_not_attempted_again_until_something_changes() {
     let mut overwriting = config.clone();
     overwriting.spec.behaviour.overwrite_on_conflict = true;
     assert_eq!(steps(&blocked, &overwriting, item("a", 1), &target), 1);
-    blocked.leave =
-        Some(proto_msgs::record::Leave { actor: "a".into(), at: at(0), sequence: Sequence(1), target_version: None });
+    blocked.leave = Some(leave());
     assert_eq!(steps(&blocked, &config, item("a", 1), &target), 1);
 }
 
@@ -239,9 +257,11 @@ fn planning_again_after_the_blocks_are_taken_yields_nothing() {
     let first = plan(&config, &index, &source, &Inventory::new()).unwrap();
     assert_eq!(first.steps.len(), 4);
     for (n, step) in first.steps.into_iter().enumerate() {
-        let Action::Block { code, message, source_seen } = step.action else { panic!("{:?}", step.key) };
         let new = record(step.key.kind, step.key.name.as_str(), Status::Pending);
-        index.upsert(&lifecycle::blocked(new, code, message, source_seen, None, REVISION), Sequence(n as u64 + 1));
+        let matcher = Matcher::new(&config.spec).unwrap();
+        let blocked = next(new, &step.action, &matcher, RunId::from_random(1), REVISION);
+        assert!(blocked.status.is_blocked(), "{blocked:?}");
+        index.upsert(&blocked, Sequence(n as u64 + 1));
     }
     let second = plan(&config, &index, &source, &Inventory::new()).unwrap();
     assert_eq!((second.steps.len(), second.unchanged), (0, 4));

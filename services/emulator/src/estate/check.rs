@@ -51,7 +51,10 @@ pub(super) fn check(estate: &Estate) -> Result<(), EstateError> {
     for (_, vault) in estate.vaults() {
         check_vault(estate, vault, &identities)?;
     }
-    Ok(())
+    match estate.unlisted_regions.iter().find(|region| Region::find(region).is_none()) {
+        Some(region) => Err(invalid("unlisted_regions", format!("`{region}` is not a region of Azure"))),
+        None => Ok(()),
+    }
 }
 
 fn check_vault(estate: &Estate, vault: &VaultSpec, identities: &BTreeSet<String>) -> Result<(), EstateError> {

@@ -131,7 +131,7 @@ fn authorised(world: &World, request: &Request, caller: Caller, target: Target<'
             body
         }
         Target::Subscription(id) => views::subscription(world, find(world, id)?),
-        Target::Locations(id) => views::locations(find(world, id)?, versions::has_geography(version)),
+        Target::Locations(id) => views::locations(world, find(world, id)?, versions::has_geography(version)),
         Target::Vaults { subscription, group } => {
             let id = &find(world, subscription)?.id;
             let in_group = |vault: &Vault| group.is_none_or(|group| vault.resource_group.eq_ignore_ascii_case(group));

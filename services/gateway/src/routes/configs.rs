@@ -12,8 +12,7 @@ use broker::LogError;
 use futures::{StreamExt, stream};
 use proto_msgs::{
     Config, ConfigSpec, RequestCode, Revision,
-    api::{Accepted, ApiRole, ConfigCommand, ConfigView, NameReservation},
-    config::Change,
+    api::{Accepted, ApiRole, ConfigCommand, ConfigView, NameReservation, Page},
     vault::Side,
 };
 
@@ -45,7 +44,7 @@ pub async fn list(parts: Parts, caller: Caller, request: HttpRequest) -> Answer 
         .buffered(ASKED_AT_ONCE)
         .collect()
         .await;
-    Ok(HttpResponse::Ok().json(proto_msgs::api::Page { items: views, next: page.next, total: page.total }))
+    Ok(HttpResponse::Ok().json(Page { items: views, next: page.next, total: page.total, hash: None }))
 }
 
 pub async fn get(parts: Parts, Bare(caller): Bare, config: web::Path<String>) -> Answer {
@@ -54,36 +53,24 @@ pub async fn get(parts: Parts, Bare(caller): Bare, config: web::Path<String>) ->
     Ok(answer(StatusCode::OK, &views::config(entry, summary)))
 }
 
-fn answer(status: StatusCode, view: &ConfigView) -> HttpResponse {
+pub fn answer(status: StatusCode, view: &ConfigView) -> HttpResponse {
     HttpResponse::build(status).insert_header((ETAG, format!("\"{}\"", view.revision))).json(view)
 }
 
 pub async fn create(parts: Parts, caller: Caller, request: HttpRequest, body: web::Bytes) -> Answer {
     caller.needs(ApiRole::Operator)?;
     query::<Nothing>(&request)?;
-    let spec: ConfigSpec = serde_json::from_slice(&body).map_err(|error| {
-        Failure::invalid(format!("the config cannot be read: {error}"), "README.md shows a whole config with every key")
-    })?;
-    let problems = domain::check::check_spec(&spec);
-    if !problems.is_empty() {
-        return Err(Failure::invalid(problems.join("; "), "correct what is named, and send it again"));
-    }
+    let spec = spec_of(&body)?;
     let (source, target) = futures::future::try_join(
         asking::resolve(&parts, &caller, Side::Source, &spec.source),
         asking::resolve(&parts, &caller, Side::Target, &spec.target),
     )
     .await?;
     domain::check::check_pair(&spec, &source, &target)?;
-    let now = parts.origin.now();
-    let change = Change {
-        actor: caller.name.clone(),
-        action: "create".to_owned(),
-        reason: None,
-        correlation_id: caller.correlation,
-        at: now,
-    };
-    let id = parts.origin.config_id();
-    let config = Config { id, spec, source, target, created: now, deleted: false, change };
+    let change = caller.change(&parts, "create", None)?;
+    let (id, created) = (parts.origin.config_id(), change.at);
+    let config = Config { id, spec, source, target, created, deleted: false, change };
+    check_circle(&parts, &config).await?;
     let revision = store(&parts, &caller, &config).await?;
     let view = ConfigView { config, revision, summary: None };
     let mut response = answer(StatusCode::CREATED, &view);
@@ -93,19 +80,49 @@ pub async fn create(parts: Parts, caller: Caller, request: HttpRequest, body: we
     Ok(response)
 }
 
+/// A spec as a body, without anything that is wrong in itself.
+pub fn spec_of(body: &[u8]) -> Result<ConfigSpec, Failure> {
+    let spec: ConfigSpec = serde_json::from_slice(body).map_err(|error| {
+        Failure::invalid(format!("the config cannot be read: {error}"), "README.md shows a whole config with every key")
+    })?;
+    let problems = domain::check::check_spec(&spec);
+    if problems.is_empty() {
+        return Ok(spec);
+    }
+    Err(Failure::invalid(problems.join("; "), "correct what is named, and send it again"))
+}
+
+/// Refuses a config with which items would go round in a circle.
+pub async fn check_circle(parts: &GatewayParts, config: &Config) -> Result<(), Failure> {
+    let all = parts.broker.configs().list().await?;
+    let Some(circle) = domain::chain::closes_cycle(config, all.iter().map(|entry| &entry.envelope.body)) else {
+        return Ok(());
+    };
+    let names: Vec<_> = circle.configs.iter().map(|name| format!("`{name}`")).collect();
+    let detail = format!("{} would go round in a circle: {}", circle.kind, names.join(", then "));
+    let fix = format!("take {} out of one of these configs, or choose another vault", circle.kind);
+    Err(Failure::new(RequestCode::NotValidated, detail, fix))
+}
+
+/// Why a name could not be reserved.
+pub fn taken(error: LogError, name: &str) -> Failure {
+    match error {
+        LogError::Conflict => {
+            let detail = format!("another config is named `{name}`");
+            Failure::new(RequestCode::AlreadyExists, detail, "choose another name")
+        }
+        error @ (LogError::Unknown | LogError::Unavailable(_) | LogError::Corrupt { .. } | LogError::Encode(_)) => {
+            error.into()
+        }
+    }
+}
+
 /// Writes a new config, after its name is taken.
 async fn store(parts: &GatewayParts, caller: &Caller, config: &Config) -> Result<Revision, Failure> {
     let configs = parts.broker.configs();
     let name = &config.spec.name;
     let reservation = parts.origin.envelope(caller.correlation, NameReservation { config: config.id });
-    match configs.reserve_name(name, &reservation).await {
-        Ok(()) => {}
-        Err(LogError::Conflict) => {
-            let detail = format!("another config is named `{name}`");
-            return Err(Failure::new(RequestCode::AlreadyExists, detail, "choose another name"));
-        }
-        Err(error) => return Err(error.into()),
-    }
+    configs.reserve_name(name, &reservation).await.map_err(|error| taken(error, name))?;
     let stored = configs.put(&parts.origin.envelope(caller.correlation, config.clone()), Revision(0)).await;
     // What was certainly not stored gives its name back; what may be stored keeps it until that is known.
     if let Err(LogError::Unavailable(_) | LogError::Encode(_)) = &stored
@@ -124,13 +141,7 @@ pub async fn delete(parts: Parts, Bare(caller): Bare, config: web::Path<String>,
     seen.check(revision)?;
     let mut config = entry.envelope.body;
     config.deleted = true;
-    config.change = Change {
-        actor: caller.name.clone(),
-        action: "delete".to_owned(),
-        reason: None,
-        correlation_id: caller.correlation,
-        at: parts.origin.now(),
-    };
+    config.change = caller.change(&parts, "delete", None)?;
     parts.broker.configs().put(&parts.origin.envelope(caller.correlation, config), revision).await?;
     Ok(accepted(&Accepted { run: None, correlation_id: caller.correlation }))
 }

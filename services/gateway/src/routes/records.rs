@@ -49,16 +49,10 @@ pub async fn list(parts: Parts, caller: Caller, config: web::Path<String>, reque
     let (limit, after) = (paging.limit()?, paging.after::<RecordKey>()?);
     let config = find(&parts, &config).await?.envelope.body;
     let question = ConfigQuery::Records { filter, after, limit };
-    let (keys, next, total) = match asking::records(&parts, &caller, &config, question).await? {
-        ConfigReply::Records { keys, next, total } => (keys, next, total),
+    let (keys, next, total, hash) = match asking::records(&parts, &caller, &config, question).await? {
+        ConfigReply::Records { keys, next, total, hash } => (keys, next, total, hash),
         ConfigReply::Refused { refusal } => return Err(refusal.into()),
-        ConfigReply::Summary { .. } => {
-            return Err(Failure::new(
-                RequestCode::Internal,
-                "the coordinator answered something else",
-                "run one version everywhere",
-            ));
-        }
+        ConfigReply::Summary { .. } | ConfigReply::Plan { .. } => return Err(asking::stranger()),
     };
     let log = &parts.broker.log();
     let views: Vec<RecordView> = stream::iter(keys)
@@ -72,12 +66,12 @@ pub async fn list(parts: Parts, caller: Caller, config: web::Path<String>, reque
         .try_collect()
         .await?;
     let next = next.map(|next| encode(&next));
-    Ok(HttpResponse::Ok().json(Page { items: views, next, total: Some(total) }))
+    Ok(HttpResponse::Ok().json(Page { items: views, next, total: Some(total), hash }))
 }
 
-type Path = web::Path<(String, String, String)>;
+pub type Path = web::Path<(String, String, String)>;
 
-fn key(kind: &str, name: &str) -> Result<RecordKey, Failure> {
+pub fn key(kind: &str, name: &str) -> Result<RecordKey, Failure> {
     let kind: ItemType = kind
         .parse()
         .map_err(|error| Failure::invalid(format!("type: {error}"), "use secrets, certificates or keys"))?;

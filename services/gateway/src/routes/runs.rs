@@ -19,7 +19,7 @@ pub async fn list(parts: Parts, _: Caller, config: web::Path<String>, request: H
     let config = find(&parts, &config).await?.envelope.body;
     let page = cut(parts.broker.log().runs(&config.id).await?, &paging, |entry| Reverse(entry.sequence.0))?;
     let items: Vec<_> = page.items.into_iter().map(|entry| entry.envelope.body).collect();
-    Ok(HttpResponse::Ok().json(Page { items, next: page.next, total: page.total }))
+    Ok(HttpResponse::Ok().json(Page { items, next: page.next, total: page.total, hash: None }))
 }
 
 pub async fn get(parts: Parts, _: Bare, path: web::Path<(String, String)>) -> Answer {

@@ -1,6 +1,7 @@
 //! Configs.
 
 use std::{
+    collections::BTreeMap,
     fs,
     io::Read,
     path::{Path, PathBuf},
@@ -9,11 +10,12 @@ use std::{
 use clap::Subcommand;
 use emulator::yaml;
 use proto_msgs::{
-    ConfigSpec,
-    api::{Accepted, Condition, ConfigSummary, ConfigView},
+    ConfigSpec, Status,
+    api::{Accepted, Condition, ConditionKind, ConfigSummary, ConfigView},
     run::RunEnd,
 };
 
+use super::edit::{self, Edit, Pausing};
 use crate::{
     client::path,
     failure::Failure,
@@ -36,6 +38,12 @@ pub enum Config {
     List,
     /// Shows one config and how it fares.
     Get(ConfigArg),
+    /// Changes a config: its rule, its behaviour, its name, what it takes along.
+    Edit(Edit),
+    /// Pauses a config: it keeps its state and starts nothing.
+    Pause(Pausing),
+    /// Lets a paused config go on.
+    Resume(Pausing),
     /// Stops replicating. Nothing is deleted in any vault.
     Delete(ConfigArg),
 }
@@ -44,7 +52,7 @@ impl Config {
     pub async fn run(self, invocation: &Invocation) -> Result<(), Failure> {
         match self {
             Self::Create { file } => {
-                let spec = read(&file)?;
+                let spec = spec_of(&read_text(&file)?, &file)?;
                 let view: ConfigView = invocation.client()?.post_body(&path(&["configs"]), &spec).await?;
                 invocation.answer(&view, || describe(&view))
             }
@@ -56,6 +64,9 @@ impl Config {
                 let view: ConfigView = invocation.client()?.get(&path(&["configs", &config])).await?;
                 invocation.answer(&view, || describe(&view))
             }
+            Self::Edit(edit) => edit.run(invocation).await,
+            Self::Pause(pausing) => edit::pause(pausing, invocation).await,
+            Self::Resume(pausing) => edit::resume(pausing, invocation).await,
             Self::Delete(ConfigArg { config }) => {
                 let accepted: Accepted = invocation.client()?.delete(&path(&["configs", &config])).await?;
                 invocation.answer(&accepted, || format!("{config} is being deleted; no vault is touched"))
@@ -77,7 +88,8 @@ pub fn started(config: &str, does: &str, accepted: &Accepted) -> String {
     }
 }
 
-fn read(file: &Path) -> Result<ConfigSpec, Failure> {
+/// What a file holds; `-` is standard input.
+pub fn read_text(file: &Path) -> Result<String, Failure> {
     let unreadable =
         |error: std::io::Error| Failure::path(file, "read", &error, "check that it exists and is a text you may read");
     let mut text = String::new();
@@ -92,7 +104,12 @@ fn read(file: &Path) -> Result<ConfigSpec, Failure> {
         let detail = format!("{} has more than {FILE_MAX} bytes", file.display());
         return Err(Failure::input(detail, "choose the items by a tag or a glob in place of their names"));
     }
-    yaml::read(&text).map_err(|misread| {
+    Ok(text)
+}
+
+/// The config that a file's text is.
+pub fn spec_of(text: &str, file: &Path) -> Result<ConfigSpec, Failure> {
+    yaml::read(text).map_err(|misread| {
         let fix = "README.md shows a whole config with every key";
         Failure::input(format!("{}: {misread}", file.display()), fix)
     })
@@ -107,11 +124,28 @@ fn list(views: &[ConfigView]) -> String {
             view.config.id.to_string(),
             format!("{} -> {}", view.config.source.name, view.config.target.name),
             or_dash(summary.map(ConfigSummary::records)),
-            or_dash(summary.map(|summary| if problems(summary).is_empty() { "ok" } else { "in trouble" })),
+            or_dash(health(view)),
             summary.map_or_else(|| "no coordinator answers".to_owned(), statuses),
         ]
     });
     output::table(&["NAME", "ID", "VAULTS", "RECORDS", "HEALTH", "STATUSES"], rows)
+}
+
+/// How a config fares, in a word; none: nobody knows.
+fn health(view: &ConfigView) -> Option<&'static str> {
+    if view.config.spec.paused {
+        return Some("paused");
+    }
+    let summary = view.summary.as_ref()?;
+    if !is_allowed(summary) {
+        return Some("stopped");
+    }
+    Some(if problems(summary).is_empty() { "ok" } else { "in trouble" })
+}
+
+/// Not everything is stopped, as far as the coordinator knows.
+fn is_allowed(summary: &ConfigSummary) -> bool {
+    summary.conditions.iter().all(|condition| condition.kind != ConditionKind::WorkAllowed || condition.ok)
 }
 
 /// What keeps a config from doing its work, each in one line; empty: nothing does.
@@ -125,7 +159,9 @@ fn problems(summary: &ConfigSummary) -> Vec<String> {
         )),
         RunEnd::Completed | RunEnd::CompletedWithFailures | RunEnd::Interrupted | RunEnd::Cancelled => None,
     });
-    unmet.chain(failed).collect()
+    let stale =
+        summary.stale.then(|| "nothing was verified for two intervals: what is shown may be out of date".to_owned());
+    unmet.chain(failed).chain(stale).collect()
 }
 
 /// Conditions that are not as they should be, each with why in one line.
@@ -136,11 +172,16 @@ pub fn unmet(summary: &ConfigSummary) -> impl Iterator<Item = (&Condition, Strin
 
 /// Counts by status in one line.
 pub fn statuses(summary: &ConfigSummary) -> String {
-    let counts: Vec<_> = summary.by_status.iter().map(|(status, count)| format!("{status} {count}")).collect();
+    counts(&summary.by_status)
+}
+
+/// The same, of whichever records.
+pub fn counts(by_status: &BTreeMap<Status, u64>) -> String {
+    let counts: Vec<_> = by_status.iter().map(|(status, count)| format!("{status} {count}")).collect();
     if counts.is_empty() { "-".to_owned() } else { counts.join(", ") }
 }
 
-fn describe(view: &ConfigView) -> String {
+pub fn describe(view: &ConfigView) -> String {
     let (config, spec) = (&view.config, &view.config.spec);
     let types: Vec<_> = spec.item_types.iter().map(ToString::to_string).collect();
     let summary = view.summary.as_ref();
@@ -152,6 +193,7 @@ fn describe(view: &ConfigView) -> String {
         ("target", config.target.uri.clone()),
         ("item types", types.join(", ")),
         ("interval", spec.behaviour.interval.to_string()),
+        ("paused", if spec.paused { "yes" } else { "no" }.to_owned()),
         ("created", config.created.to_string()),
         ("statuses", summary.map_or_else(|| "no coordinator answers yet".to_owned(), statuses)),
         ("next run", or_dash(summary.and_then(|summary| summary.next_run))),

@@ -1,13 +1,19 @@
 //! Records.
 
-use clap::{Args, Subcommand, builder::PossibleValuesParser};
+use clap::{
+    Args, Subcommand,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
 use proto_msgs::{
-    ItemType, Status,
-    api::{Accepted, RecordView},
-    record::{AttemptReport, OutcomeKind},
+    ItemType, Record, Status,
+    api::{Accepted, Done, LeaveAllBody, LeaveBody, RecordView},
+    record::{AttemptReport, LeaveKind, OutcomeKind},
 };
 
-use super::config::started;
+use super::{
+    choice::{Choice, decided},
+    config::started,
+};
 use crate::{
     client::path,
     failure::Failure,
@@ -44,6 +50,27 @@ pub enum Records {
         #[arg(value_parser = segment)]
         name: Option<String>,
     },
+    /// Acknowledges conflicts: the target items, which Keyferry did not write, are overwritten.
+    Ack(Decision),
+    /// Leaves records alone until somebody enables them. Their targets stay as they are.
+    Disable(Decision),
+    /// Replicates disabled records again.
+    Enable(Decision),
+}
+
+/// What is decided about.
+#[derive(Debug, Args)]
+pub struct Decision {
+    #[command(flatten)]
+    choice: Choice,
+    /// Only records in this status; without it, those that the command can do something for.
+    #[arg(long, conflicts_with = "kind", value_parser = status())]
+    status: Option<Status>,
+}
+
+fn status() -> impl TypedValueParser<Value = Status> {
+    let words = PossibleValuesParser::new(Status::ALL.iter().map(|status| status.as_str()));
+    words.try_map(|word| word.parse::<Status>())
 }
 
 /// Which record.
@@ -83,11 +110,62 @@ impl Records {
                 let accepted: Accepted = client.post(&path(&["configs", &config.config, "sync"])).await?;
                 invocation.answer(&accepted, || started(&config.config, "runs", &accepted))
             }
+            Self::Ack(Decision { choice, status }) => {
+                let status = status.or(Some(Status::BlockedTargetConflict));
+                leave(&choice, LeaveKind::Acknowledge, status, "records ack", "acknowledged", invocation).await
+            }
+            Self::Disable(Decision { choice, status }) => set_enabled(&choice, status, false, invocation).await,
+            Self::Enable(Decision { choice, status }) => {
+                set_enabled(&choice, status.or(Some(Status::Disabled)), true, invocation).await
+            }
         }
     }
 }
 
-fn list(views: &[RecordView]) -> String {
+/// Gives leave: for one record as it is read now, or for all that match.
+pub async fn leave(
+    choice: &Choice,
+    kind: LeaveKind,
+    status: Option<Status>,
+    verb: &str,
+    said: &str,
+    invocation: &Invocation,
+) -> Result<(), Failure> {
+    let client = invocation.client()?;
+    let done: Done = if let Some((of_type, name)) = choice.one() {
+        let record = ["configs", choice.config(), "records", of_type, name];
+        let view: RecordView = client.get(&path(&record)).await?;
+        let target_version = view.record.target_seen.and_then(|seen| seen.version);
+        let body = LeaveBody { kind, sequence: view.sequence, target_version };
+        client.post_body(&path(&[&record[..], &["leave"]].concat()), &body).await?
+    } else if let Some(set) = choice.set(status) {
+        let body = LeaveAllBody { kind, set };
+        client.post_body(&path(&["configs", choice.config(), "records", "leave"]), &body).await?
+    } else {
+        return choice.offer(&client, invocation, verb, status).await;
+    };
+    invocation.answer(&done, || decided(said, &done))
+}
+
+async fn set_enabled(
+    choice: &Choice,
+    status: Option<Status>,
+    enabled: bool,
+    invocation: &Invocation,
+) -> Result<(), Failure> {
+    let client = invocation.client()?;
+    let verb = if enabled { "enable" } else { "disable" };
+    let done: Done = if let Some((of_type, name)) = choice.one() {
+        client.post(&path(&["configs", choice.config(), "records", of_type, name, verb])).await?
+    } else if let Some(set) = choice.set(status) {
+        client.post_body(&path(&["configs", choice.config(), "records", verb]), &set).await?
+    } else {
+        return choice.offer(&client, invocation, &format!("records {verb}"), status).await;
+    };
+    invocation.answer(&done, || decided(&format!("{verb}d"), &done))
+}
+
+pub fn list(views: &[RecordView]) -> String {
     let rows = views.iter().map(|view| {
         let record = &view.record;
         vec![
@@ -116,6 +194,7 @@ fn describe(view: &RecordView) -> String {
         rows.push(("fix", output::one_line(fix)));
     }
     rows.push(("since", view.at.to_string()));
+    rows.extend(decisive(record));
     if let Some(moment) = record.next_attempt {
         rows.push(("next attempt", moment.to_string()));
     }
@@ -123,6 +202,25 @@ fn describe(view: &RecordView) -> String {
     rows.push(("correlation id", view.correlation_id.to_string()));
     let history = output::table(&HISTORY, states(view).map(|(state, attempt)| row(state, attempt)));
     format!("{}\n\nhistory, newest first:\n{history}", output::list(&rows))
+}
+
+/// What the next step depends on.
+fn decisive(record: &Record) -> Vec<(&'static str, String)> {
+    let mut rows = Vec::new();
+    if let Some(seen) = &record.target_seen {
+        let version = or_dash(seen.version.as_ref());
+        rows.push(("target seen", format!("version {version}, updated {}", or_dash(seen.updated))));
+    }
+    if let Some(leave) = &record.leave {
+        rows.push(("leave", format!("to {}, by {}, {}", leave.kind.as_str(), leave.actor, leave.at)));
+    }
+    if let Some(miss) = &record.miss {
+        rows.push(("missing since", format!("{}, run {}", miss.at, miss.run)));
+    }
+    if record.delete.is_some() {
+        rows.push(("delete", "due at the target".to_owned()));
+    }
+    rows
 }
 
 const HISTORY: [&str; 9] =
@@ -161,6 +259,7 @@ fn outcome(kind: OutcomeKind) -> &'static str {
     match kind {
         OutcomeKind::Written => "written",
         OutcomeKind::Updated => "updated",
+        OutcomeKind::Deleted => "deleted",
         OutcomeKind::Equal => "equal",
         OutcomeKind::Settled => "settled",
         OutcomeKind::Blocked => "blocked",

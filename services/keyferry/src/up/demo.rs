@@ -1,4 +1,8 @@
-//! What is set up for the user: settings of all roles, and a replication to look at.
+//! What is set up for the user: settings of all roles, and replications to look at.
+//!
+//! The demo's first one carries almost everything; the others are small, and there for what one pair of vaults cannot
+//! show. All together have a record in every `blocked_*` status but `blocked_delete_held`: that takes items that go from
+//! the source, and two runs minutes apart.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -6,7 +10,7 @@ use proto_msgs::{
     RequestCode,
     api::{Accepted, ConfigView},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Up, progress, summary};
 use crate::{
@@ -24,19 +28,17 @@ use crate::{
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
-/// The two vaults that are shown, the rule between them, and who copies.
+/// What is replicated, and who copies.
 pub struct Demo {
-    name: String,
-    source: String,
-    target: String,
-    rule: serde_json::Value,
+    /// Bodies of configs; each begins when the one before is through.
+    configs: Vec<Value>,
     tenant: String,
     client_id: String,
     pub secret: String,
 }
 
 impl Demo {
-    /// The first two vaults of an estate: of the demo's by tag, of any other with everything.
+    /// The first two vaults of an estate: of the demo's by tag, and some more; of any other with everything.
     pub fn of(is_demo: bool, estate: &emulator::Estate) -> Result<Self, Failure> {
         let names = estate.vault_names();
         let (Some(source), Some(target)) = (names.first(), names.get(1)) else {
@@ -45,14 +47,10 @@ impl Demo {
         let (client_id, secret) = estate.first_identity().ok_or_else(|| {
             Failure::input("the estate has no identity", "add one under `identities`, with a role on both vaults")
         })?;
-        let rule =
-            if is_demo { json!({ "kind": "tagged", "tag": "replicate=true" }) } else { json!({ "kind": "all" }) };
-        let name = format!("{} to {}", source.trim_end_matches("-kv"), target.trim_end_matches("-kv"));
+        let configs =
+            if is_demo { of_the_demo() } else { vec![config(source, target, &ALL, json!({ "kind": "all" }))] };
         Ok(Self {
-            name,
-            source: (*source).to_owned(),
-            target: (*target).to_owned(),
-            rule,
+            configs,
             tenant: estate.tenant().to_owned(),
             client_id: client_id.to_owned(),
             secret: secret.to_owned(),
@@ -78,47 +76,79 @@ impl Demo {
         place.write("keyferry.toml", &text)
     }
 
-    /// Sees the replication through a run that ends. One that was left in trouble by an earlier start gets a new run,
-    /// because what was in its way may be mended by now; and so does one whose last run is older than its vaults'
-    /// addresses.
+    /// Sees each replication through a run that ends.
     pub async fn replicate(
         &self,
         client: &Client,
         children: &mut Children<'_>,
         seen: &mut Seen,
-    ) -> Result<ConfigView, Failure> {
+    ) -> Result<(), Failure> {
         seen.begin();
-        let (id, was_there) = self.create(client, children).await?;
-        let view = progress::follow(client, &id, None, children, seen).await?;
-        let run = view.summary.as_ref().and_then(|summary| summary.run.as_ref());
-        let is_current = run.is_some_and(|run| run.revision == view.revision) && summary::trouble(&view).is_none();
-        if !was_there || is_current {
-            return Ok(view);
+        for body in &self.configs {
+            see_through(body, client, children, seen).await?;
         }
-        let before = run.map(|run| run.id);
-        let sync = path(&["configs", &id, "sync"]);
-        patiently(children, || client.post::<Accepted>(&sync)).await?;
-        progress::follow(client, &id, before, children, seen).await
+        Ok(())
     }
+}
 
-    /// Its id, and whether it is there from an earlier start.
-    async fn create(&self, client: &Client, children: &mut Children<'_>) -> Result<(String, bool), Failure> {
-        match client.get::<ConfigView>(&path(&["configs", &self.name])).await {
-            Ok(view) => return Ok((view.config.id.to_string(), true)),
-            Err(failure) if failure.code() == Some(RequestCode::NotFound) => {}
-            Err(failure) => return Err(failure),
-        }
-        let body = json!({
-            "name": self.name,
-            "source": { "vault": self.source },
-            "target": { "vault": self.target },
-            "item_types": ["secrets", "certificates", "keys"],
-            "rule": self.rule,
-        });
-        let configs = path(&["configs"]);
-        let view = patiently(children, || client.post_body::<ConfigView>(&configs, &body)).await?;
-        Ok((view.config.id.to_string(), false))
+const ALL: [&str; 3] = ["secrets", "certificates", "keys"];
+
+fn config(source: &str, target: &str, item_types: &[&str], rule: Value) -> Value {
+    json!({
+        "name": format!("{} to {}", source.trim_end_matches("-kv"), target.trim_end_matches("-kv")),
+        "source": { "vault": source },
+        "target": { "vault": target },
+        "item_types": item_types,
+        "rule": rule,
+    })
+}
+
+fn of_the_demo() -> Vec<Value> {
+    let manual = |names: &[&str]| json!({ "kind": "manual", "names": names });
+    let mut first = config("prod-eu-kv", "prod-ne-kv", &ALL, json!({ "kind": "tagged", "tag": "replicate=true" }));
+    first["exclude"] = json!(["legacy-*"]);
+    vec![
+        first,
+        // Another subscription; and an item that the first one brings to the same target.
+        config("staging-eu-kv", "prod-ne-kv", &["secrets", "keys"], manual(&["api-token", "staging-key"])),
+        // Another geography; and a certificate's own secret and key, without the certificate.
+        config("prod-eu-kv", "prod-us-kv", &["secrets", "keys"], manual(&["signing-key", "tls-cert"])),
+        // A geography that is not known.
+        config("prod-eu-kv", "staging-uk-kv", &["keys"], manual(&["signing-key"])),
+    ]
+}
+
+/// One that was left in trouble by an earlier start gets a new run, because what was in its way may be mended by now; and
+/// so does one whose last run is older than its vaults' addresses.
+async fn see_through(
+    body: &Value,
+    client: &Client,
+    children: &mut Children<'_>,
+    seen: &mut Seen,
+) -> Result<(), Failure> {
+    let (id, was_there) = create(body, client, children).await?;
+    let view = progress::follow(client, &id, None, children, seen).await?;
+    let run = view.summary.as_ref().and_then(|summary| summary.run.as_ref());
+    let is_current = run.is_some_and(|run| run.revision == view.revision) && summary::trouble(&view).is_none();
+    if !was_there || is_current {
+        return Ok(());
     }
+    let before = run.map(|run| run.id);
+    let sync = path(&["configs", &id, "sync"]);
+    patiently(children, || client.post::<Accepted>(&sync)).await?;
+    progress::follow(client, &id, before, children, seen).await.map(drop)
+}
+
+/// Its id, and whether it is there from an earlier start.
+async fn create(body: &Value, client: &Client, children: &mut Children<'_>) -> Result<(String, bool), Failure> {
+    match client.get::<ConfigView>(&path(&["configs", body["name"].as_str().unwrap_or_default()])).await {
+        Ok(view) => return Ok((view.config.id.to_string(), true)),
+        Err(failure) if failure.code() == Some(RequestCode::NotFound) => {}
+        Err(failure) => return Err(failure),
+    }
+    let configs = path(&["configs"]);
+    let view = patiently(children, || client.post_body::<ConfigView>(&configs, body)).await?;
+    Ok((view.config.id.to_string(), false))
 }
 
 /// Asks again while nobody answers who has just been started.

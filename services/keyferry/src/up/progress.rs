@@ -1,10 +1,10 @@
 //! The progress bar: how many records are settled, how fast, and in which statuses.
 
-use std::{io::IsTerminal, time::Duration};
+use std::{collections::BTreeMap, io::IsTerminal, time::Duration};
 
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use proto_msgs::{
-    RequestCode, RunId,
+    ErrorCode, RequestCode, RunId, Status,
     api::{ConfigSummary, ConfigView},
     run::Phase,
 };
@@ -30,11 +30,12 @@ const SYNCING_STYLE: &str = "{pos}/{len} records  {prefix}  {wide_bar}\n  {msg}"
 /// Statuses in one line, in columns: even a narrow terminal cuts none off.
 const LINE_MAX: usize = 40;
 
-/// What was seen so far, for whoever has to tell it when it is stopped.
+/// What was seen so far, for whoever has to tell it in the end, or when it is stopped.
 #[derive(Default)]
 pub struct Seen {
     begun: Option<Instant>,
-    pub view: Option<ConfigView>,
+    /// The newest view of each config, in the order in which they began.
+    pub views: Vec<ConfigView>,
 }
 
 impl Seen {
@@ -42,9 +43,38 @@ impl Seen {
         self.begun = Some(Instant::now());
     }
 
+    pub fn see(&mut self, view: &ConfigView) {
+        match self.views.iter_mut().find(|known| known.config.id == view.config.id) {
+            Some(known) => *known = view.clone(),
+            None => self.views.push(view.clone()),
+        }
+    }
+
+    /// Records of all configs by status.
+    pub fn by_status(&self) -> BTreeMap<Status, u64> {
+        sum(self.summaries().map(|summary| &summary.by_status))
+    }
+
+    /// Records of all configs by code.
+    pub fn by_code(&self) -> BTreeMap<ErrorCode, u64> {
+        sum(self.summaries().map(|summary| &summary.by_code))
+    }
+
+    fn summaries(&self) -> impl Iterator<Item = &ConfigSummary> {
+        self.views.iter().filter_map(|view| view.summary.as_ref())
+    }
+
     pub fn taken(&self) -> Duration {
         self.begun.map(|begun| begun.elapsed()).unwrap_or_default()
     }
+}
+
+fn sum<'a, K: Ord + Copy + 'a>(counts: impl Iterator<Item = &'a BTreeMap<K, u64>>) -> BTreeMap<K, u64> {
+    let mut sums = BTreeMap::new();
+    for (key, count) in counts.flatten() {
+        *sums.entry(*key).or_default() += count;
+    }
+    sums
 }
 
 /// Follows a config until every record is settled, in another run than `before`.
@@ -63,7 +93,7 @@ pub async fn follow(
         match client.get::<ConfigView>(&path).await {
             Ok(view) => {
                 heard = Instant::now();
-                seen.view = Some(view.clone());
+                seen.see(&view);
                 let run = view.summary.as_ref().and_then(|summary| summary.run.as_ref());
                 let is_ours = run.is_some_and(|run| before != Some(run.id));
                 let summary = view.summary.as_ref().filter(|_| is_ours);

@@ -127,13 +127,14 @@ fn say(object: &Value, code: u8) -> Result<u8, Failure> {
 }
 
 fn object(is_settled: bool, seen: &Seen, calls: Option<BTreeMap<&'static str, u64>>) -> Value {
-    let summary = seen.view.as_ref().and_then(|view| view.summary.as_ref());
-    let run = summary.and_then(|summary| summary.run.as_ref());
+    // The others are there to be looked at; how the first fares is how everything does.
+    let first = seen.views.first().and_then(|view| view.summary.as_ref());
+    let run = first.and_then(|summary| summary.run.as_ref());
     json!({
         "settled": is_settled,
         "duration_ms": u64::try_from(seen.taken().as_millis()).unwrap_or(u64::MAX),
-        "records": summary.map(|summary| summary.by_status.clone()).unwrap_or_default(),
-        "codes": summary.map(|summary| summary.by_code.clone()).unwrap_or_default(),
+        "records": seen.by_status(),
+        "codes": seen.by_code(),
         "run": run.map(|run| json!({ "end": run.end, "failures": run.failures })),
         "calls": calls,
     })
@@ -223,9 +224,15 @@ mod tests {
         view.summary.as_mut().unwrap().by_code = BTreeMap::from([(ErrorCode::Excluded, 2)]);
         let mut seen = Seen::default();
         assert_eq!(object(false, &seen, None)["records"], json!({}), "stopped before anything was seen");
-        seen.view = Some(view);
+        seen.see(&view);
+        let mut other = view.clone();
+        other.config.id = proto_msgs::ConfigId::from_random(7);
+        other.summary.as_mut().unwrap().run = None;
+        seen.see(&other);
+        seen.see(&view);
         let object = object(true, &seen, Some(by_kind(&[])));
-        assert_eq!(object["codes"], json!({ "excluded": 2 }));
+        assert_eq!(object["codes"], json!({ "excluded": 4 }), "of both configs");
+        assert_eq!(object["records"], json!({ "active": 2, "blocked_excluded": 4 }));
         assert_eq!(object["run"], json!({ "end": end, "failures": [] }));
         assert_eq!(object["calls"], json!({ "list": 0, "get": 0, "set": 0 }));
     }

@@ -4,6 +4,8 @@ mod commands;
 mod endpoints;
 mod files;
 
+pub use commands::refused;
+
 use anyhow::{Result, ensure};
 use proto_msgs::{
     ConfigId,

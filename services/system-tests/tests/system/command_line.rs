@@ -40,6 +40,18 @@ const COMMANDS: &[(&[&str], &str, Alike)] = &[
     (&["records", "get", "pair", "secrets", "bulk-1"], "written", Alike::Whole),
     (&["runs", "list", "pair"], "completed", Alike::Whole),
     (&["runs", "get", "pair", "{run}"], "completed", Alike::Whole),
+    (&["plan", "pair"], "nothing is to be done", Alike::Whole),
+    (&["records", "ack", "pair"], "no such record", Alike::Whole),
+    (
+        &["records", "disable", "pair", "--name", "bulk-*"],
+        "keyferry records disable pair --name 'bulk-*' --hash",
+        Alike::Whole,
+    ),
+    (&["records", "enable", "pair"], "no such record", Alike::Whole),
+    (&["deletes", "list", "pair"], "no such record", Alike::Whole),
+    (&["drift", "list", "pair"], "no such record", Alike::Whole),
+    (&["drift", "correct", "pair"], "no such record", Alike::Whole),
+    (&["drift", "accept", "pair", "--type", "secrets"], "no such record", Alike::Whole),
     (&["explain", "throttled"], "throttled (auto)", Alike::Whole),
     (&["explain", "forbidden"], "forbidden (operator)", Alike::Whole),
     (&["explain", "pending"], "pending", Alike::Whole),
@@ -49,11 +61,16 @@ const COMMANDS: &[(&[&str], &str, Alike)] = &[
     (&["nats", "provision", "--settings", "{settings}"], "ready", Alike::Whole),
     (&["token", "create", "--name", "t{n}", "--role", "viewer", "--settings", "{settings}"], "kf_", Alike::Form),
     (&["config", "create", "-f", "{file}"], "extra-{n}", Alike::Form),
+    (&["config", "edit", "extra-{n}", "-f", "{file}"], "extra-{n}", Alike::Form),
+    (&["config", "pause", "extra-{n}", "--reason", "to see"], "paused", Alike::Form),
+    (&["config", "resume", "extra-{n}"], "not paused", Alike::Form),
     (&["config", "delete", "extra-{n}"], "extra-{n}", Alike::Form),
+    (&["stop-all", "--reason", "to see"], "everything is stopped", Alike::Whole),
+    (&["resume-all"], "nothing is stopped", Alike::Whole),
 ];
 
-/// Commands that go on until they are stopped. They have tests of their own.
-const ENDLESS: &[&str] = &["up", "coordinator", "worker", "gateway", "emulator", "watch"];
+/// Commands that go on until they are stopped, or need more than this pair has. They have tests of their own.
+const ELSEWHERE: &[&str] = &["up", "coordinator", "worker", "gateway", "emulator", "watch", "deletes release"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_command_answers_in_every_format_and_ends_quietly_where_nobody_reads() -> Result<()> {
@@ -101,7 +118,16 @@ fn filled(cluster: &Cluster, args: &[&str], run: &str, number: &str) -> Result<V
     Ok(args.iter().map(fill).collect())
 }
 
-fn answer(mut command: Command) -> Result<String> {
+/// What a command answers as JSON.
+pub fn json(cluster: &Cluster, args: &[&str]) -> Result<Value> {
+    let mut command = cluster.command(&["-o", "json"]);
+    command.args(args);
+    let text = answer(command)?;
+    serde_json::from_str(&text).with_context(|| text.clone())
+}
+
+/// What a command says that does what it should.
+pub fn answer(mut command: Command) -> Result<String> {
     let output = command.output()?;
     let told = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success() && told.is_empty(), "{command:?} exits with {}: {told}", output.status);
@@ -146,7 +172,8 @@ fn every_command_was_called(cluster: &Cluster) -> Result<()> {
         let help = answer(cluster.command(&args))?;
         let listed = help.split("\nCommands:\n").nth(1).and_then(|rest| rest.split("\n\n").next());
         let Some(listed) = listed else {
-            let is_known = called.iter().any(|line| line.starts_with(group.trim())) || ENDLESS.contains(&group.trim());
+            let is_known =
+                called.iter().any(|line| line.starts_with(group.trim())) || ELSEWHERE.contains(&group.trim());
             ensure!(is_known, "call the new command here: {group}");
             continue;
         };
@@ -237,7 +264,8 @@ async fn a_deleted_config_takes_its_records_along_and_leaves_the_vaults_alone() 
     create(&cluster).await.map(drop)
 }
 
-async fn broker(cluster: &Cluster) -> Result<Broker> {
+/// The log, past every role.
+pub async fn broker(cluster: &Cluster) -> Result<Broker> {
     let settings = fs::read_to_string(cluster.folder().join("keyferry.toml"))?;
     let url = settings.lines().find_map(|line| line.strip_prefix("url = ")).context("the settings name NATS")?;
     let settings = NatsSettings { url: url.trim_matches('"').to_owned(), ..NatsSettings::default() };

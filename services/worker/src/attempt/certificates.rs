@@ -29,7 +29,7 @@ pub(super) async fn sync(work: &mut Work<'_>) -> Result<Done, Halt> {
     if !source.state.attributes.enabled && work.baseline().is_some() {
         return steps::carry_attributes(work, &source.state, source.date, look.as_ref()).await;
     }
-    let decision = steps::decide(work, &source.state, look.as_ref());
+    let decision = steps::decide(work, &source.state, look.as_ref()).await?;
     match steps::carry_out(work, decision, &source.state, look.as_ref()).await? {
         Some(done) => Ok(done),
         None => import(work, source).await,
@@ -55,6 +55,7 @@ async fn compare(work: &mut Work<'_>, source: &SideState) -> Result<Look, Halt> 
     let look = match work.got(answer) {
         Ok(answer) => {
             let state = answer.value.state;
+            work.seen = Some(state.clone());
             Look::Present { same_content: state.x5t == source.x5t, state }
         }
         Err(error) if error.kind == VaultErrorKind::NotFound => Look::Absent,

@@ -1,4 +1,4 @@
-//! What the log's leader says before something is overwritten that Keyferry did not write.
+//! What the log's leader says before something is deleted, or overwritten that Keyferry did not write.
 
 use broker::LogError;
 use proto_msgs::{Epoch, Revision, hash, vault::Detail};
@@ -6,15 +6,17 @@ use proto_msgs::{Epoch, Revision, hash, vault::Detail};
 use super::work::{Halt, Work};
 use crate::fences;
 
-/// Whether this attempt's config is still as it was and its owner still the same. Everything else relies on what was
-/// heard; this cannot be taken back.
-pub(super) async fn may_overwrite(work: &Work<'_>) -> Result<(), Halt> {
+/// Whether nothing is stopped, this attempt's config is still as it was and its owner still the same. Everything else
+/// relies on what was heard; this cannot be taken back.
+pub(super) async fn may_destroy(work: &Work<'_>) -> Result<(), Halt> {
     match is_confirmed(work).await {
         Ok(true) => Ok(()),
-        Ok(false) => halt("the config was changed or got a new owner since this attempt was asked for"),
+        Ok(false) => halt(
+            "everything was stopped, or the config was changed or got a new owner, since this attempt was asked for",
+        ),
         Err(error) => {
-            tracing::warn!(record_id = %work.record.id, correlation_id = %work.correlation, error = &error as &dyn std::error::Error, "an overwrite could not be confirmed");
-            halt("the log cannot be read, and nothing foreign is overwritten without")
+            tracing::warn!(record_id = %work.record.id, correlation_id = %work.correlation, error = &error as &dyn std::error::Error, "an overwrite or a delete could not be confirmed");
+            halt("the log cannot be read, and nothing is deleted and nothing foreign overwritten without")
         }
     }
 }
@@ -27,6 +29,9 @@ async fn is_confirmed(work: &Work<'_>) -> Result<bool, LogError> {
     let (broker, command) = (&work.parts.broker, &work.command);
     let Some(config) = broker.configs().get(&work.record.id.config).await? else { return Ok(false) };
     if fences::is_stopped(&config.envelope.body) || Revision(config.sequence.0) != command.revision {
+        return Ok(false);
+    }
+    if broker.configs().control().await?.is_some_and(|control| control.envelope.body.stopped) {
         return Ok(false);
     }
     let head = broker.leases().head(hash::slot(&command.target.uri)).await?;

@@ -7,7 +7,7 @@ use proto_msgs::{
     record::{Arrival, OutcomeKind},
     vault::{Side, SideState},
 };
-use vault::VaultErrorKind;
+use vault::{Key, VaultError, VaultErrorKind};
 
 use super::{
     steps,
@@ -16,16 +16,22 @@ use super::{
 };
 
 pub(super) async fn sync(work: &mut Work<'_>) -> Result<Done, Halt> {
-    let source = read_source(work).await?;
-    let look = if work.must_compare() { Some(compare(work, &source).await?) } else { None };
-    let decision = steps::decide(work, &source, look.as_ref());
-    match steps::carry_out(work, decision, &source, look.as_ref()).await? {
+    let key = read_source(work).await?;
+    let source = &key.state;
+    let look = if work.must_compare() { Some(compare(work, source).await?) } else { None };
+    let decision = steps::decide(work, source, look.as_ref()).await?;
+    match steps::carry_out(work, decision, source, look.as_ref()).await? {
         Some(done) => Ok(done),
-        None => restore(work, &source).await,
+        None if !key.has_known_type() => {
+            let named = key.key_type.as_deref().unwrap_or("(none)");
+            let message = format!("keys of the type {named} are not known: nothing was restored");
+            Err(Halt::block(ErrorCode::UnknownKeyType, &message))
+        }
+        None => restore(work, source).await,
     }
 }
 
-async fn read_source(work: &mut Work<'_>) -> Result<SideState, Halt> {
+async fn read_source(work: &mut Work<'_>) -> Result<Key, Halt> {
     let vault = work.open(Side::Source).await?;
     let answer = vault.read_key(&work.name(), work.correlation).await;
     let answer = work.got(answer)?;
@@ -36,7 +42,7 @@ async fn read_source(work: &mut Work<'_>) -> Result<SideState, Halt> {
         ));
     }
     work.source = Some(Read { state: answer.value.state.clone(), date: answer.date });
-    Ok(answer.value.state)
+    Ok(answer.value)
 }
 
 /// Looks at the target, and settles older attempts by what is there.
@@ -53,9 +59,13 @@ async fn look(work: &mut Work<'_>, source: &SideState) -> Result<Look, Halt> {
     let vault = work.open(Side::Target).await?;
     let answer = vault.read_key(&work.name(), work.correlation).await;
     match work.got(answer) {
-        Ok(answer) if answer.value.managed => Ok(Look::NameTaken),
+        Ok(answer) if answer.value.managed => {
+            work.seen = Some(answer.value.state);
+            Ok(Look::NameTaken)
+        }
         Ok(answer) => {
             let state = answer.value.state;
+            work.seen = Some(state.clone());
             Ok(Look::Present { same_content: state.version == source.version, state })
         }
         Err(error) if error.kind == VaultErrorKind::NotFound => Ok(Look::Absent),
@@ -95,17 +105,21 @@ async fn restore(work: &mut Work<'_>, source: &SideState) -> Result<Done, Halt> 
         }
         Err(error) if error.kind == VaultErrorKind::AlreadyExists => {
             let seen = look(work, source).await?;
-            let decision = match seen {
-                // Gone again between the two calls: the next attempt restores it.
-                Look::Absent => return Err(error.into()),
-                Look::Present { .. } | Look::Disabled { .. } | Look::Unreadable | Look::NameTaken => {
-                    steps::decide(work, source, Some(&seen))
-                }
-            };
+            if seen == Look::Absent {
+                return Err(not_live(work, error).await.into());
+            }
+            let decision = steps::decide(work, source, Some(&seen)).await?;
             steps::carry_out(work, decision, source, Some(&seen)).await?.ok_or(Halt::Vault(error))
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// Why a name is refused under which nothing is live: a soft-deleted key, or one on its way to or from that.
+async fn not_live(work: &mut Work<'_>, refused: VaultError) -> VaultError {
+    steps::see_deleted(work).await;
+    let kind = if work.seen.is_some() { VaultErrorKind::SoftDeleted } else { VaultErrorKind::BeingDeleted };
+    VaultError { kind, ..refused }
 }
 
 /// A key that was rotated between the read and the backup: what was restored is what the source was by then.

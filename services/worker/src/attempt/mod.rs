@@ -3,12 +3,13 @@
 //! The order is the protocol. A refused intent touches nothing. A write may begin until ten seconds after the intent
 //! was published, while NATS is heard and the config is as it was, asked of a gate directly before the request leaves.
 //! An older intent without outcome is settled by reading the target before anything is written. What is not
-//! Keyferry's is overwritten only after the log's leader confirmed it. An outcome that is refused leaves a note on the
-//! record.
+//! Keyferry's is overwritten, and anything deleted, only after the log's leader confirmed it. What somebody changed at
+//! the target is left to the config's drift policy. An outcome that is refused leaves a note on the record.
 
 mod append;
 mod certificates;
 mod confirm;
+mod delete;
 mod doubt;
 mod keys;
 mod outcome;
@@ -27,7 +28,7 @@ use proto_msgs::{CorrelationId, Envelope, ItemType, record::UnresolvedAttempt, v
 use vault::WriteGate;
 
 use crate::{WorkerParts, error::RecordError, fences::Fences, metrics::Metrics};
-use work::Work;
+use work::{End, Work};
 
 /// Makes one attempt. `Ok`: its outcome is in the log, whichever it is.
 pub(crate) async fn run(
@@ -46,6 +47,7 @@ pub(crate) async fn run(
         source_version: None,
         source_updated: command.listed.as_ref().and_then(|item| item.updated),
         x5t: command.listed.as_ref().and_then(|item| item.x5t.clone()),
+        deletes: command.record.delete.is_some(),
     };
     let record = lifecycle::intent(command.record.clone(), own.clone(), command.record.run, command.revision);
     let intent = Envelope::new(operation, correlation, started, record.clone());
@@ -70,13 +72,16 @@ pub(crate) async fn run(
         calls: CallCounts::default(),
         request_id: None,
         source: None,
+        seen: None,
+        remark: None,
         resolved: None,
         has_written: false,
     };
-    let result = match work.kind() {
-        ItemType::Secrets => secrets::sync(&mut work).await,
-        ItemType::Certificates => certificates::sync(&mut work).await,
-        ItemType::Keys => keys::sync(&mut work).await,
+    let result = match (work.record.delete, work.kind()) {
+        (Some(seen), _) => delete::propagate(&mut work, seen).await,
+        (None, ItemType::Secrets) => secrets::sync(&mut work).await.map(End::Synced),
+        (None, ItemType::Certificates) => certificates::sync(&mut work).await.map(End::Synced),
+        (None, ItemType::Keys) => keys::sync(&mut work).await.map(End::Synced),
     };
     outcome::conclude(work, result).await
 }

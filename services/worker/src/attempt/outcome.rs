@@ -4,21 +4,28 @@ use domain::lifecycle::{self, Ended, Trace};
 use proto_msgs::{
     ErrorCode, Record, VersionId,
     record::{AttemptReport, Baseline, OutcomeKind},
-    vault::{CallFailure, Detail},
+    vault::{CallFailure, Detail, Side},
 };
 use vault::{VaultError, VaultErrorKind};
 
 use super::{
     append::{NotAppended, append},
-    doubt,
-    work::{Done, Halt, Work},
+    doubt, steps,
+    work::{Done, End, Halt, Work},
 };
 use crate::error::RecordError;
 
-pub(super) async fn conclude(mut work: Work<'_>, result: Result<Done, Halt>) -> Result<(), RecordError> {
+pub(super) async fn conclude(mut work: Work<'_>, result: Result<End, Halt>) -> Result<(), RecordError> {
     let record = match result {
-        Ok(done) => succeeded(&work, done),
-        Err(Halt::Vault(error)) => failed(&work, &error),
+        Ok(End::Synced(done)) => succeeded(&work, done),
+        Ok(End::Deleted(outcome)) => deleted(&work, outcome),
+        Ok(End::CameBack) => came_back(&work),
+        Err(Halt::Vault(error)) => {
+            if error.kind == VaultErrorKind::SoftDeleted && error.side == Side::Target && work.seen.is_none() {
+                steps::see_deleted(&mut work).await;
+            }
+            failed(&work, &error)
+        }
         Err(Halt::Block { code, detail }) => blocked(&work, code, detail),
         Err(Halt::Unconfirmed(detail)) => unconfirmed(&work, detail),
         Err(Halt::NotAppended(error)) => return Err(not_appended(&work, error).await),
@@ -51,7 +58,26 @@ fn succeeded(work: &Work<'_>, done: Done) -> Record {
         source_resource_id: work.command.source.resource_id.clone(),
         target_resource_id: work.command.target.resource_id.clone(),
     };
-    lifecycle::succeeded(work.record.clone(), baseline, report)
+    let detail = work.remark.clone().map(Detail::new);
+    Record { detail, ..lifecycle::succeeded(work.record.clone(), baseline, report) }
+}
+
+fn deleted(work: &Work<'_>, outcome: OutcomeKind) -> Record {
+    let (report, before) = (attempt_report(work, outcome, None), work.record.clone());
+    let deleted_at = before.deleted_at;
+    let record = lifecycle::deleted(before, report, work.parts.origin.now());
+    if outcome != OutcomeKind::Equal {
+        return record;
+    }
+    let detail = Detail::new("the item is gone from the source, and was gone from the target already");
+    Record { detail: Some(detail), deleted_at, ..record }
+}
+
+fn came_back(work: &Work<'_>) -> Record {
+    let report = attempt_report(work, OutcomeKind::Blocked, None);
+    // Older attempts are not settled by a look at the source.
+    let unresolved = work.record.unresolved.clone().filter(|carried| carried.operation != work.own.operation);
+    Record { unresolved, ..lifecycle::came_back(work.record.clone(), report) }
 }
 
 fn failed(work: &Work<'_>, error: &VaultError) -> Record {
@@ -62,6 +88,7 @@ fn failed(work: &Work<'_>, error: &VaultError) -> Record {
     }
     if !error.may_have_written {
         let report = AttemptReport {
+            failed: Some(error.side),
             throttled: (error.kind == VaultErrorKind::Throttled).then_some(error.side),
             retry_after_ms: failure.retry_after_ms,
             ..attempt_report(work, OutcomeKind::Failed, None)
@@ -71,7 +98,8 @@ fn failed(work: &Work<'_>, error: &VaultError) -> Record {
     tracing::warn!(record_id = %work.record.id, correlation_id = %work.correlation, error = error as &dyn std::error::Error, "the outcome of a write is not known");
     let named = work.named();
     let trace = Trace::MayHaveWritten { source_version: named.source_version, x5t: named.x5t };
-    end(work, failure, trace, attempt_report(work, OutcomeKind::Unknown, None))
+    let report = AttemptReport { failed: Some(error.side), ..attempt_report(work, OutcomeKind::Unknown, None) };
+    end(work, failure, trace, report)
 }
 
 fn blocked(work: &Work<'_>, code: ErrorCode, detail: Detail) -> Record {
@@ -88,9 +116,27 @@ fn unconfirmed(work: &Work<'_>, detail: Detail) -> Record {
 
 fn end(work: &Work<'_>, failure: CallFailure, trace: Trace, report: AttemptReport) -> Record {
     let source_seen = work.source.as_ref().map(|read| read.state.clone());
-    let ended = Ended { failure, trace, operation: work.own.operation, report, source_seen };
+    let (is_by_target, mut record) = (is_by_target(failure.code), work.record.clone());
+    if is_by_target {
+        record.target_seen = None;
+    }
+    let target_seen = work.seen.clone().filter(|_| is_by_target);
+    let ended = Ended { failure, trace, operation: work.own.operation, report, source_seen, target_seen };
     let origin = &work.parts.origin;
-    lifecycle::failed(work.record.clone(), ended, origin.now(), origin.jitter())
+    lifecycle::failed(record, ended, origin.now(), origin.jitter())
+}
+
+/// Whether it is what was seen at the target that decided: leave is given for that.
+fn is_by_target(code: ErrorCode) -> bool {
+    matches!(
+        code,
+        ErrorCode::TargetConflictActive
+            | ErrorCode::TargetKeyExists
+            | ErrorCode::TargetNameTaken
+            | ErrorCode::TargetSoftDeleted
+            | ErrorCode::AttributeCannotBeCleared
+            | ErrorCode::Drift
+    )
 }
 
 fn attempt_report(work: &Work<'_>, outcome: OutcomeKind, target_version: Option<VersionId>) -> AttemptReport {
@@ -105,6 +151,7 @@ fn attempt_report(work: &Work<'_>, outcome: OutcomeKind, target_version: Option<
         target_version,
         azure_request_id: work.request_id.clone(),
         throttled: None,
+        failed: None,
         retry_after_ms: None,
     }
 }

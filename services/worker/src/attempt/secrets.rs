@@ -43,7 +43,7 @@ pub(super) async fn sync(work: &mut Work<'_>) -> Result<Done, Halt> {
 async fn sync_value(work: &mut Work<'_>, source: &SideState, value: &SecretValue) -> Result<Done, Halt> {
     let must_look = work.must_compare() || work.baseline().is_none();
     let look = if must_look { Some(compare(work, Some((source, value))).await?) } else { None };
-    let decision = steps::decide(work, source, look.as_ref());
+    let decision = steps::decide(work, source, look.as_ref()).await?;
     match steps::carry_out(work, decision, source, look.as_ref()).await? {
         Some(done) => Ok(done),
         None => write(work, source, value).await,
@@ -99,9 +99,13 @@ async fn look(work: &mut Work<'_>, source: Option<&SecretValue>) -> Result<Seen,
     let vault = work.open(Side::Target).await?;
     let answer = vault.read_secret(&work.name(), None, work.correlation).await;
     let look = match work.got(answer) {
-        Ok(answer) if answer.value.managed => Look::NameTaken,
+        Ok(answer) if answer.value.managed => {
+            work.seen = Some(answer.value.state);
+            Look::NameTaken
+        }
         Ok(answer) => {
             let (state, value) = (answer.value.state, answer.value.value);
+            work.seen = Some(state.clone());
             let look = Look::Present { state, same_content: source.is_some_and(|source| *source == value) };
             return Ok(Seen { look, value: Some(value) });
         }
@@ -111,7 +115,7 @@ async fn look(work: &mut Work<'_>, source: Option<&SecretValue>) -> Result<Seen,
             look_at_meta(work, &*vault, |state| Look::Disabled { state }).await?
         }
         Err(error) if error.kind == VaultErrorKind::Forbidden => {
-            look_at_meta(work, &*vault, |_| Look::Unreadable).await?
+            look_at_meta(work, &*vault, |state| Look::Unreadable { state }).await?
         }
         Err(error) => return Err(error.into()),
     };
@@ -125,7 +129,10 @@ async fn look_at_meta(
 ) -> Result<Look, Halt> {
     let meta = vault.read_meta(work.kind(), &work.name(), work.correlation).await;
     match work.listed(meta) {
-        Ok(meta) => Ok(there(meta.value)),
+        Ok(meta) => {
+            work.seen = Some(meta.value.clone());
+            Ok(there(meta.value))
+        }
         Err(error) if error.kind == VaultErrorKind::NotFound => Ok(Look::Absent),
         Err(error) => Err(error.into()),
     }

@@ -2,13 +2,14 @@
 
 use domain::{
     attempt::{self, Decision, Look, Resolved, first_write, later_write, thorough_write},
-    switched_off,
+    drift, switched_off,
 };
 use proto_msgs::{
-    ErrorCode, Timestamp,
+    DriftPolicy, ErrorCode, Timestamp,
     record::{Arrival, OutcomeKind},
     vault::{Detail, Side, SideState},
 };
+use vault::VaultErrorKind;
 
 use super::{
     confirm, unresolved,
@@ -17,14 +18,78 @@ use super::{
 
 /// Decides by the source and by what was seen of the target, if it was looked at. It need not be before a first restore
 /// of a key, which never replaces one.
-pub(super) fn decide(work: &Work<'_>, source: &SideState, look: Option<&Look>) -> Decision {
-    match (work.baseline(), look) {
-        (None, look) => {
-            let look = look.unwrap_or(&Look::Absent);
-            first_write(work.kind(), source, look, &work.command.behaviour, work.record.leave.as_ref())
+pub(super) async fn decide(work: &mut Work<'_>, source: &SideState, look: Option<&Look>) -> Result<Decision, Halt> {
+    let kind = work.kind();
+    let Some(baseline) = work.baseline() else {
+        let look = look.unwrap_or(&Look::Absent);
+        return Ok(first_write(kind, source, look, &work.command.behaviour, work.record.leave.as_ref()));
+    };
+    let by_source = later_write(kind, source, baseline);
+    let is_changed = !matches!(by_source, Decision::Nothing(_));
+    let decision = match look {
+        Some(look) => thorough_write(kind, source, look, baseline),
+        None => by_source,
+    };
+    if is_a_write(&decision) { guard(work, decision, is_changed, look).await } else { Ok(decision) }
+}
+
+/// Gives a decision about an item that is Keyferry's, or what the drift policy puts in its place. A config that blocks on
+/// drift looks at the target before every write.
+async fn guard(
+    work: &mut Work<'_>,
+    decision: Decision,
+    is_source_changed: bool,
+    look: Option<&Look>,
+) -> Result<Decision, Halt> {
+    let policy = work.command.behaviour.drift_policy;
+    let glanced = match look {
+        None if policy == DriftPolicy::Block => Some(glance(work).await?),
+        Some(_) | None => None,
+    };
+    let (Some(look), Some(baseline)) = (look.or(glanced.as_ref()), work.baseline()) else { return Ok(decision) };
+    let record = &work.record;
+    let is_version_left = work.seen.is_some() && !attempt::replaces_foreign(Some(look), Some(baseline));
+    // Attributes that an older attempt may have left are no reason to wait for somebody.
+    let is_changed = is_source_changed || (is_version_left && work.must_settle());
+    let guarded = drift::guard(look, baseline, policy, is_changed, record.leave.as_ref(), record.target_seen.as_ref());
+    if let Some(block) = guarded {
+        return Ok(block);
+    }
+    if is_a_write(&decision) && work.seen.as_ref().is_some_and(|seen| !drift::is_as_left(seen, baseline)) {
+        let message = "the target was not as Keyferry had left it, and the source's state was written over it";
+        work.remark = Some(message.to_owned());
+    }
+    Ok(decision)
+}
+
+/// Looks at the target's metadata alone.
+async fn glance(work: &mut Work<'_>) -> Result<Look, Halt> {
+    let vault = work.open(Side::Target).await?;
+    let meta = vault.read_meta(work.kind(), &work.name(), work.correlation).await;
+    match work.glanced(meta) {
+        Ok(meta) => {
+            work.seen = Some(meta.value.clone());
+            Ok(Look::Present { state: meta.value, same_content: false })
         }
-        (Some(baseline), Some(look)) => thorough_write(work.kind(), source, look, baseline),
-        (Some(baseline), None) => later_write(work.kind(), source, baseline),
+        Err(error) if error.kind == VaultErrorKind::NotFound => Ok(Look::Absent),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Looks at what is soft-deleted at the target, for whoever has to deal with it; that it is there is known.
+pub(super) async fn see_deleted(work: &mut Work<'_>) {
+    let Ok(vault) = work.open(Side::Target).await else { return };
+    let deleted = vault.read_deleted(work.kind(), &work.name(), work.correlation).await;
+    work.seen = work.got(deleted).ok().map(|deleted| {
+        let item = deleted.value.item;
+        SideState { version: None, updated: item.updated, attributes: item.attributes, x5t: item.x5t }
+    });
+}
+
+fn is_a_write(decision: &Decision) -> bool {
+    match decision {
+        Decision::Write | Decision::Update => true,
+        Decision::Nothing(_) | Decision::Block { .. } => false,
     }
 }
 
@@ -40,13 +105,14 @@ pub(super) async fn carry_out(
             Some(Resolved::Written) => OutcomeKind::Settled,
             Some(Resolved::NotWritten | Resolved::Foreign) | None => OutcomeKind::Equal,
         };
+        let how = arrival(work, look, how);
         return Ok(Some(Done { outcome, how, target: target_state(work, look, source) }));
     }
     unresolved::put_own_in_place(work).await?;
     match decision {
         Decision::Write => {
             if attempt::replaces_foreign(look, work.baseline()) {
-                confirm::may_overwrite(work).await?;
+                confirm::may_destroy(work).await?;
             }
             Ok(None)
         }
@@ -68,8 +134,15 @@ pub(super) async fn carry_attributes(
     };
     let baseline = work.baseline().ok_or_else(disabled)?;
     let carried = switched_off::carried(source, look, baseline);
-    let decision = switched_off::decide(work.kind(), &carried, look, baseline);
+    let mut decision = switched_off::decide(work.kind(), &carried, look, baseline);
+    let unseen = switched_off::carried(source, None, baseline);
+    let is_changed = is_a_write(&switched_off::decide(work.kind(), &unseen, None, baseline));
+    let is_foreign = attempt::replaces_foreign(look, work.baseline());
     work.source = Some(Read { state: carried.clone(), date });
+    // Its content cannot be compared, so that content of somebody else would be taken for what was left.
+    if is_foreign || is_a_write(&decision) {
+        decision = guard(work, decision, is_changed, look).await?;
+    }
     carry_out(work, decision, &carried, look).await?.ok_or_else(disabled)
 }
 
@@ -83,18 +156,28 @@ async fn update(work: &mut Work<'_>, source: &SideState, look: Option<&Look>) ->
     let target = work.open(Side::Target).await?;
     let (kind, name, gate, correlation) = (work.kind(), work.name(), work.gate.clone(), work.correlation);
     let updated = target.update(kind, &name, &attributes, &gate, correlation).await;
-    let updated = work.wrote(updated)?;
+    let updated = work.wrote(updated)?.value;
     let how = work.baseline().map_or(Arrival::Written, |baseline| baseline.how);
-    Ok(Done { outcome: OutcomeKind::Updated, how, target: updated.value })
+    let how = arrival(work, look, how);
+    let left = work.baseline().map(|baseline| &baseline.target).filter(|left| left.version.is_some());
+    let target = match (look, left) {
+        // Somebody put another version there, unseen: it must not pass for what was left.
+        (None, Some(left)) if left.version != updated.version => left.clone(),
+        (None, _) | (Some(_), _) => updated,
+    };
+    Ok(Done { outcome: OutcomeKind::Updated, how, target })
+}
+
+/// Content that somebody else put there is not written by Keyferry, however equal it is.
+fn arrival(work: &Work<'_>, look: Option<&Look>, how: Arrival) -> Arrival {
+    if attempt::replaces_foreign(look, work.baseline()) { Arrival::Adopted } else { how }
 }
 
 /// The target as it was looked at; where it was not, as it was left.
 fn target_state(work: &Work<'_>, look: Option<&Look>, source: &SideState) -> SideState {
     match (look, work.baseline()) {
-        (Some(Look::Present { state, .. } | Look::Disabled { state }), _) => state.clone(),
-        (Some(Look::Absent | Look::Unreadable | Look::NameTaken) | None, Some(baseline)) => baseline.target.clone(),
-        (Some(Look::Absent | Look::Unreadable | Look::NameTaken) | None, None) => {
-            SideState { version: None, ..source.clone() }
-        }
+        (Some(Look::Present { state, .. } | Look::Disabled { state } | Look::Unreadable { state }), _) => state.clone(),
+        (Some(Look::Absent | Look::NameTaken) | None, Some(baseline)) => baseline.target.clone(),
+        (Some(Look::Absent | Look::NameTaken) | None, None) => SideState { version: None, ..source.clone() },
     }
 }

@@ -23,6 +23,13 @@ pub(super) fn is_untouched(work: &Work<'_>, look: &Look) -> bool {
 /// Settles the older attempts. `written`: what the source was in the version that the target holds, if one of them was
 /// about to write that.
 pub(super) fn settle(work: &mut Work<'_>, look: &Look, written: Option<SideState>) {
+    let (deleted, only_deletes) = (work.older().any(|older| older.deletes), work.older().all(|older| older.deletes));
+    // Whoever was about to delete wrote nothing, however equal both ends are.
+    let written = written.filter(|_| !(deleted && only_deletes));
+    if deleted && *look == Look::Absent {
+        // One of them did: what comes now is a first write.
+        work.record.baseline = None;
+    }
     let resolved = resolve(look, work.baseline(), written.is_some());
     tracing::info!(record_id = %work.record.id, correlation_id = %work.correlation, resolved = ?resolved, "unknown outcome was settled");
     if let (Resolved::Written, Some(source), Look::Present { state, .. }) = (resolved, written, look) {

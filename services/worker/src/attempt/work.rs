@@ -34,6 +34,10 @@ pub(super) struct Work<'a> {
     pub request_id: Option<String>,
     /// The source as it was read, or listed where it cannot be read.
     pub source: Option<Read>,
+    /// The target's item as it was looked at.
+    pub seen: Option<SideState>,
+    /// What is worth saying of a success: it goes into the record's detail.
+    pub remark: Option<String>,
     /// What became of the older attempts, until that is in the log.
     pub resolved: Option<Resolved>,
     /// A write was sent, whatever became of it.
@@ -45,6 +49,16 @@ pub(super) struct Work<'a> {
 pub(super) struct Read {
     pub state: SideState,
     pub date: Timestamp,
+}
+
+/// How an attempt came to an end that is none of the failures.
+#[derive(Debug)]
+pub(super) enum End {
+    Synced(Done),
+    /// Nothing is at the target any more.
+    Deleted(OutcomeKind),
+    /// It was to be deleted, and is at the source again.
+    CameBack,
 }
 
 /// An attempt that reached its goal.
@@ -114,9 +128,10 @@ impl Work<'_> {
         self.command.outcome_unknown || self.older().next().is_some()
     }
 
-    /// Whether the target is looked at whatever the baseline says.
+    /// Whether the target is looked at whatever the baseline says: also where what was seen there decided before.
     pub(super) fn must_compare(&self) -> bool {
-        self.must_settle() || self.command.thorough || self.record.thorough
+        let record = &self.record;
+        self.must_settle() || self.command.thorough || record.thorough || record.target_seen.is_some()
     }
 
     /// This attempt, naming what it writes as far as that is known.
@@ -141,6 +156,14 @@ impl Work<'_> {
     pub(super) fn got<T>(&mut self, answer: Result<Answer<T>, VaultError>) -> Result<Answer<T>, VaultError> {
         self.calls.get += 1;
         self.note(answer)
+    }
+
+    /// Notes a read of metadata: of a secret, that is a listing of its versions.
+    pub(super) fn glanced<T>(&mut self, answer: Result<Answer<T>, VaultError>) -> Result<Answer<T>, VaultError> {
+        match self.kind() {
+            ItemType::Secrets => self.listed(answer),
+            ItemType::Certificates | ItemType::Keys => self.got(answer),
+        }
     }
 
     pub(super) fn listed<T>(&mut self, answer: Result<Answer<T>, VaultError>) -> Result<Answer<T>, VaultError> {

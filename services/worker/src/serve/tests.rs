@@ -143,6 +143,53 @@ async fn a_worker_writes_nothing_more_for_a_config_that_was_deleted() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_worker_writes_nothing_more_after_a_pause_or_a_stop_of_everything() {
+    for is_pause in [true, false] {
+        let stage = stage().await;
+        slow(&stage, SECOND);
+        beside(vec![(stage.parts.clone(), Shutdown::new())], async {
+            is_up(&stage, &stage.parts).await;
+            let (record, ()) = tokio::join!(outcome(&stage, stage.command().await), async {
+                tokio::time::sleep(SECOND / 2).await;
+                if is_pause {
+                    stage.edit(|config| config.spec.paused = true).await;
+                } else {
+                    stage.stop_all().await;
+                }
+            });
+            assert_eq!((record.status, record.unresolved), (Status::Retrying, None));
+        })
+        .await;
+        assert_eq!(stage.target().calls(Operation::WriteSecret), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_finds_out_that_everything_was_stopped_while_it_was_away_or_cut_off() {
+    let stage = stage().await;
+    stage.stop_all().await;
+    beside(vec![(stage.parts.clone(), Shutdown::new())], async {
+        is_up(&stage, &stage.parts).await;
+        assert_eq!(outcome(&stage, stage.command().await).await.status, Status::Retrying);
+    })
+    .await;
+    assert_eq!(versions(&stage.target()), 0);
+
+    let stage = self::stage().await;
+    beside(vec![(stage.parts.clone(), Shutdown::new())], async {
+        is_up(&stage, &stage.parts).await;
+        stage.line.cut();
+        stage.stop_all().await;
+        tokio::time::sleep(SECOND).await;
+        stage.line.reconnect();
+        is_up(&stage, &stage.parts).await;
+        assert_eq!(outcome(&stage, stage.command().await).await.status, Status::Retrying);
+    })
+    .await;
+    assert_eq!(versions(&stage.target()), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_worker_finds_out_what_was_edited_while_it_was_cut_off() {
     let stage = stage().await;
     beside(vec![(stage.parts.clone(), Shutdown::new())], async {

@@ -24,9 +24,10 @@ pub fn subscription(world: &World, subscription: &Subscription) -> Value {
 }
 
 /// Where a subscription can have vaults; older versions do not tell geographies.
-pub fn locations(subscription: &Subscription, with_geography: bool) -> Value {
+pub fn locations(world: &World, subscription: &Subscription, with_geography: bool) -> Value {
     let id = |name: &str| format!("/subscriptions/{}/locations/{name}", subscription.id);
-    let list = REGIONS.iter().map(|region| {
+    let listed = REGIONS.iter().filter(|region| !world.unlisted_regions.contains(&region.name));
+    let list = listed.map(|region| {
         let pair = (!region.pair.is_empty()).then(|| json!([{ "name": region.pair, "id": id(region.pair) }]));
         let mut metadata = json!({
             "regionType": "Physical",

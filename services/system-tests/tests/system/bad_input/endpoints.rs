@@ -86,7 +86,74 @@ const BAD_PATHS: &[(&str, &str, u16, &str)] = &[
     ("POST", "/api/v1/configs/pair/records/secrets/absent/sync", 404, "not_found"),
     ("POST", "/api/v1/configs/pair/records/secrets/a_b/sync", 400, "invalid_input"),
     ("GET", "/api/v1/errors/nonsense", 404, "not_found"),
+    ("GET", "/api/v1/configs/nobody/plan", 404, "not_found"),
+    ("GET", "/api/v1/configs/pair/plan?limit=0", 400, "invalid_input"),
+    ("GET", "/api/v1/configs/pair/plan?cursor=xx", 400, "invalid_input"),
+    ("POST", "/api/v1/configs/nobody/pause", 404, "not_found"),
+    ("POST", "/api/v1/configs/nobody/resume", 404, "not_found"),
+    ("PUT", "/api/v1/configs/pair", 400, "invalid_input"),
+    ("POST", "/api/v1/configs/pair/records/leave", 400, "invalid_input"),
+    ("POST", "/api/v1/configs/pair/records/secrets/absent/enable", 404, "not_found"),
+    ("POST", "/api/v1/configs/pair/records/secrets/absent/disable", 404, "not_found"),
+    ("POST", "/api/v1/configs/pair/records/passwords/a/disable", 400, "invalid_input"),
+    ("POST", "/api/v1/configs/pair/records/secrets/a_b/enable", 400, "invalid_input"),
+    ("GET", "/api/v1/control/stop-all", 405, "invalid_input"),
 ];
+
+/// Bodies of decisions and edits, what they are refused with, and a word of what is said. The config is `pair`.
+fn bad_decisions() -> Vec<(&'static str, &'static str, Value, u16, &'static str, &'static str)> {
+    const HASH: &str = "00112233445566778899aabbccddeeff";
+    let leave = |kind: &str, sequence: u64| json!({ "kind": kind, "sequence": sequence });
+    let set = |filter: Value, hash: &str| json!({ "filter": filter, "hash": hash });
+    let all = |kind: &str, filter: Value| json!({ "kind": kind, "set": set(filter, HASH) });
+    let (one, many) = ("/records/secrets/bulk-1/leave", "/records/leave");
+    vec![
+        ("POST", "/pause", json!({ "reason": "x".repeat(501) }), 400, "invalid_input", "reason"),
+        ("POST", "/pause", json!({ "reason": "two\nlines" }), 400, "invalid_input", "reason"),
+        ("POST", "/resume", json!({ "why": "so" }), 400, "invalid_input", "why"),
+        ("POST", one, leave("forgive", 1), 400, "invalid_input", "forgive"),
+        ("POST", one, json!({ "kind": "acknowledge" }), 400, "invalid_input", "sequence"),
+        (
+            "POST",
+            one,
+            json!({ "kind": "correct", "sequence": 1, "target_version": "a b" }),
+            400,
+            "invalid_input",
+            "version",
+        ),
+        ("POST", one, leave("acknowledge", 0), 409, "stale_view", "seen"),
+        ("POST", "/records/secrets/absent/leave", leave("accept", 1), 404, "not_found", "absent"),
+        ("POST", "/records/passwords/a/leave", leave("accept", 1), 400, "invalid_input", "type"),
+        ("POST", many, json!({ "kind": "accept", "set": {} }), 400, "invalid_input", "hash"),
+        ("POST", many, all("accept", json!({ "stauts": "drifted" })), 400, "invalid_input", "stauts"),
+        ("POST", many, all("accept", json!({ "status": "fine" })), 400, "invalid_input", "fine"),
+        ("POST", many, all("accept", json!({ "name": "[" })), 400, "invalid_input", "glob"),
+        ("POST", many, all("accept", json!({ "status": "active" })), 409, "stale_view", ""),
+        ("POST", "/records/disable", set(json!({}), HASH), 409, "stale_view", ""),
+        ("POST", "/records/disable", set(json!({}), "few"), 400, "invalid_input", "32 hexadecimal"),
+        ("POST", "/records/enable", set(json!({}), HASH), 409, "stale_view", ""),
+        ("POST", "/records/enable", json!([]), 400, "invalid_input", "body"),
+        ("POST", "/deletes/release", json!({ "hash": HASH }), 409, "stale_view", ""),
+        ("POST", "/deletes/release", json!({ "hash": 7 }), 400, "invalid_input", "body"),
+    ]
+}
+
+/// Edits of `pair`: what of its spec is replaced, and what they are refused with.
+fn bad_edits() -> Vec<(&'static str, Value, u16, &'static str)> {
+    let other = |change: fn(&mut Value)| {
+        let mut spec = spec("pair");
+        change(&mut spec);
+        spec
+    };
+    vec![
+        ("source is fixed", other(|spec| spec["source"] = json!({ "vault": "other-kv" })), 400, "invalid_input"),
+        ("target is fixed", other(|spec| spec["target"] = json!({ "vault": "other-kv" })), 400, "invalid_input"),
+        ("item_types:", other(|spec| spec["item_types"] = json!([])), 400, "invalid_input"),
+        ("colour", other(|spec| spec["colour"] = json!("red")), 400, "invalid_input"),
+        ("a boolean", other(|spec| spec["paused"] = json!("yes")), 400, "invalid_input"),
+        ("elsewhere", other(|spec| spec["target_type"] = json!("elsewhere")), 400, "invalid_input"),
+    ]
+}
 
 /// What `If-Match` says of a config, which is to be deleted.
 const BAD_TAGS: &[(&[u8], u16, &str)] = &[
@@ -124,7 +191,23 @@ pub async fn are_refused(cluster: &Cluster, config: &ConfigId) -> Result<()> {
     for (what, body, status) in bad_bytes() {
         refused(what, admin("POST", CONFIGS)?.body(body), status, "invalid_input").await?;
     }
+    for (method, path, body, status, code, word) in bad_decisions() {
+        let asked = admin(method, &format!("{CONFIGS}/pair{path}"))?.json(&body);
+        let problem = refused(&format!("{path} {body}"), asked, status, code).await?;
+        ensure!(problem.detail.contains(word), "{path} {body}: `{word}` is not in: {}", problem.detail);
+    }
+    for (word, body, status, code) in bad_edits() {
+        let asked = admin("PUT", &format!("{CONFIGS}/pair"))?.header("If-Match", "*").json(&body);
+        let problem = refused(word, asked, status, code).await?;
+        ensure!(problem.detail.contains(word), "`{word}` is not in: {}", problem.detail);
+    }
     for (tag, status, code) in BAD_TAGS {
+        let mut edited = spec("pair");
+        edited["behaviour"] = json!({ "interval": "12h" });
+        let edit = admin("PUT", &format!("{CONFIGS}/{config}"))?.header("If-Match", *tag).json(&edited);
+        refused("an edit of a config that was not seen", edit, *status, code).await?;
+        let pause = admin("POST", &format!("{CONFIGS}/{config}/pause"))?.header("If-Match", *tag);
+        refused("a pause of a config that was not seen", pause, *status, code).await?;
         let delete = admin("DELETE", &format!("{CONFIGS}/{config}"))?.header("If-Match", *tag);
         refused("a config that was not seen", delete, *status, code).await?;
     }
@@ -159,9 +242,9 @@ impl Caller {
         }
         let asked = request()?.bearer_auth(cluster.token()).query(&[("colour", "red")]);
         refused(name, asked, 400, "invalid_input").await?;
-        if operation.method != "GET" && !operation.takes_body {
-            let junk = request()?.bearer_auth(cluster.token()).body("{}");
-            refused(name, junk, 400, "invalid_input").await?;
+        if operation.method != "GET" {
+            let junk = if operation.takes_body { "{\"colour\":\"red\"}" } else { "{}" };
+            refused(name, request()?.bearer_auth(cluster.token()).body(junk), 400, "invalid_input").await?;
         }
         Ok(())
     }

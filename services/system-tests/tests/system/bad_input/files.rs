@@ -10,8 +10,12 @@ use super::commands::refused;
 const CONFIG: &str =
     "name: a\nsource: { vault: from-kv }\ntarget: { vault: into-kv }\nitem_types: [secrets]\nrule: { kind: all }\n";
 
+const BY_HAND: &str = "{ uri: \"https://into-kv.vault.localhost\", \
+    subscription: 00000000-0000-4000-8000-000000000001, region: northeurope }";
+
 /// What a file is for: its place on the command line is `FILE`.
 const CREATE: &[&str] = &["config", "create", "-f", "FILE"];
+const EDIT: &[&str] = &["config", "edit", "pair", "-f", "FILE"];
 const COORDINATOR: &[&str] = &["coordinator", "--settings", "FILE"];
 const WORKER: &[&str] = &["worker", "--settings", "FILE"];
 const GATEWAY: &[&str] = &["gateway", "--settings", "FILE"];
@@ -41,6 +45,17 @@ fn bad_files() -> Vec<(&'static [&'static str], String, u8, &'static str)> {
         (CREATE, CONFIG.replace("from-kv", "nowhere-kv"), 78, "nowhere-kv"),
         (CREATE, CONFIG.replace("name: a", "name: pair"), 73, "pair"),
         (CREATE, format!("{CONFIG}# {}\n", "x".repeat(1_000_000)), 64, "1000000 bytes"),
+        (
+            CREATE,
+            CONFIG.replace("from-kv", "x-kv").replace("into-kv", "from-kv").replace("x-kv", "into-kv"),
+            78,
+            "circle",
+        ),
+        (EDIT, format!("{CONFIG}colour: red\n"), 64, "line 6"),
+        (EDIT, CONFIG.replace("[secrets]", "[]"), 64, "item_types"),
+        (EDIT, CONFIG.replace("from-kv", "nowhere-kv"), 64, "source is fixed"),
+        (EDIT, CONFIG.replace("{ vault: into-kv }", BY_HAND), 64, "target is fixed"),
+        (EDIT, format!("{CONFIG}# {}\n", "x".repeat(1_000_000)), 64, "1000000 bytes"),
         (COORDINATOR, text("[coordinator]\nreads_per_10s = 1\nreeds_per_10s = 1\n"), 64, "line 3"),
         (COORDINATOR, text("[coordinator]\nreads_per_10s = \"many\"\n"), 64, "line 2"),
         (COORDINATOR, text("[nats]\nprefix = \"a b\"\n"), 64, "nats.prefix"),

@@ -1,7 +1,7 @@
 //! Overwriting what is not Keyferry's.
 
 use domain::lifecycle;
-use proto_msgs::{ErrorCode, ItemType, Record, Sequence, Status, worker::SyncRecord};
+use proto_msgs::{ErrorCode, ItemType, Record, Status, worker::SyncRecord};
 
 use crate::fixtures::{holds, versions};
 use crate::stage::{Stage, name, on};
@@ -50,9 +50,22 @@ async fn a_foreign_item_is_left_alone_under_a_deleted_config() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_foreign_item_is_left_alone_after_a_stop_or_a_pause_nobody_told_the_worker_of() {
+    let (stage, command) = conflict().await;
+    stage.stop_all().await;
+    stage.run(command).await.unwrap();
+    left_alone(&stage).await;
+
+    let (stage, mut command) = conflict().await;
+    command.revision = stage.edit(|config| config.spec.paused = true).await;
+    stage.run(command).await.unwrap();
+    left_alone(&stage).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_foreign_item_is_left_alone_by_an_owner_that_lost_its_slot() {
     let (stage, command) = conflict().await;
-    stage.take_slot(Sequence(command.epoch.0)).await;
+    stage.take_slot().await;
     stage.run(command).await.unwrap();
     left_alone(&stage).await;
 }
@@ -71,6 +84,7 @@ async fn what_somebody_put_over_our_copy_is_foreign_too() {
     stage.source().set_secret(&name(), "one", on()).unwrap();
     let record = stage.sync().await;
     stage.target().set_secret(&name(), "meddled", on()).unwrap();
+    stage.source().set_secret(&name(), "two", on()).unwrap();
     stage.append(lifecycle::asked(record, proto_msgs::Revision(1))).await;
     let command = stage.command().await;
     stage.edit(|config| config.spec.exclude.push("item".to_owned())).await;

@@ -83,17 +83,6 @@ async fn a_throttled_attempt_says_which_vault_it_was_and_for_how_long() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_thorough_attempt_writes_back_what_somebody_changed() {
-    let stage = Stage::new(ItemType::Secrets).await;
-    stage.source().set_secret(&name(), "one", on()).unwrap();
-    stage.sync().await;
-    stage.target().set_secret(&name(), "meddled", on()).unwrap();
-    let command = stage.command().await;
-    stage.run(proto_msgs::worker::SyncRecord { thorough: true, ..command }).await.unwrap();
-    assert!(holds(&stage.target(), "one"));
-}
-
-#[tokio::test(start_paused = true)]
 async fn nothing_is_written_while_nats_is_not_heard() {
     let stage = Stage::new(ItemType::Secrets).await;
     stage.source().set_secret(&name(), "one", on()).unwrap();

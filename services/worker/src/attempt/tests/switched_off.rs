@@ -1,6 +1,6 @@
 //! A source that is switched off.
 
-use proto_msgs::{ErrorCode, ItemType, Status, record::OutcomeKind};
+use proto_msgs::{DriftPolicy, ErrorCode, ItemType, Status, record::OutcomeKind};
 use vault::{
     Operation,
     memory::{End, Owner},
@@ -122,8 +122,9 @@ async fn a_target_that_is_gone_while_the_source_is_disabled_has_drifted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_target_that_somebody_disabled_is_enabled_by_a_thorough_attempt() {
-    let stage = Stage::new(ItemType::Secrets).await;
+async fn a_target_that_somebody_disabled_is_enabled_where_drift_is_corrected() {
+    let mut stage = Stage::new(ItemType::Secrets).await;
+    stage.set_policy(DriftPolicy::Correct);
     stage.source().set_secret(&name(), "one", on()).unwrap();
     stage.sync().await;
     set(&stage.target(), false);

@@ -1,7 +1,7 @@
 //! Attempts whose outcome was never known.
 
 use proto_msgs::{
-    ItemType, Status,
+    DriftPolicy, ItemType, Status,
     record::{Arrival, OutcomeKind},
 };
 use vault::{Operation, VaultErrorKind, memory::End};
@@ -65,7 +65,8 @@ async fn attributes_that_changed_meanwhile_are_not_taken_for_written() {
 
 #[tokio::test(start_paused = true)]
 async fn a_write_that_never_arrived_is_made_again_though_nothing_changed_since() {
-    let stage = Stage::new(ItemType::Secrets).await;
+    let mut stage = Stage::new(ItemType::Secrets).await;
+    stage.set_policy(DriftPolicy::Correct);
     stage.source().set_secret(&name(), "one", on()).unwrap();
     stage.sync().await;
     stage.target().delete(ItemType::Secrets, &name()).unwrap();

@@ -1,0 +1,71 @@
+//! What is looked at once more before a record is dispatched: whose the target item is, and whether a delete that was
+//! due is still wanted. Where not, the record says so instead.
+
+use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
+use broker::{Entry, LogError};
+use domain::lifecycle;
+use proto_msgs::{ErrorCode, Record, RecordKey};
+
+use super::{
+    ConfigActor,
+    work::{Item, Stage},
+};
+
+impl ConfigActor {
+    /// Whether the record that waits may be attempted. False: another state takes the place of the attempt.
+    pub(super) fn is_attemptable(&mut self, key: &RecordKey, context: &mut Context<Self>) -> bool {
+        self.still_deletes(key, context) && self.claim(key, context)
+    }
+
+    /// A delete that waits for another attempt outlives an edit; switched off, deletes are not made any more.
+    fn still_deletes(&mut self, key: &RecordKey, context: &mut Context<Self>) -> bool {
+        let is_delete = self.work.get(key).is_some_and(|item| item.record.delete.is_some());
+        if !is_delete || self.config.spec.behaviour.propagate_deletes {
+            return true;
+        }
+        if let Some(item) = self.work.remove(key) {
+            let message = "gone from the source, and deletes are not propagated any more: the target is untouched";
+            let (record, run) = (item.record.clone(), item.record.run);
+            let code = ErrorCode::SourceGone;
+            let record = lifecycle::blocked(record, code, message.to_owned(), None, run, self.revision);
+            self.write_instead(item, record, context);
+        }
+        false
+    }
+
+    /// Takes the target item for this config, before it is attempted. False: another owns it, and the record will say so.
+    fn claim(&mut self, key: &RecordKey, context: &mut Context<Self>) -> bool {
+        let Err(owner) = self.parts.claims.claim(self.id(), key) else { return true };
+        if let Some(item) = self.work.remove(key) {
+            let message =
+                format!("the config `{owner}` wrote or adopted this target item first, so it is that config's");
+            let (seen, run) = (item.record.source_seen.clone(), item.record.run);
+            let code = ErrorCode::TargetClaimed;
+            let record = lifecycle::blocked(item.record.clone(), code, message, seen, run, self.revision);
+            self.write_instead(item, record, context);
+        }
+        false
+    }
+
+    /// Appends a state in place of the attempt that a record waits for. It goes back where it was if that fails.
+    pub(super) fn write_instead(&mut self, item: Item, record: Record, context: &mut Context<Self>) {
+        let (log, expected) = (self.parts.parts.broker.log(), item.sequence);
+        let envelope = self.parts.parts.origin.envelope(item.correlation, record);
+        let writing = async move {
+            let result = log.append_record(&envelope, expected).await;
+            (envelope, result)
+        };
+        context.spawn(writing.into_actor(self).map(move |(envelope, result), actor, context| match result {
+            Ok(sequence) => actor.hear(Entry { time: envelope.time, envelope, sequence }, context),
+            // Whatever stands there instead is heard of.
+            Err(LogError::Conflict) => {}
+            Err(error) => {
+                let key = item.record.id.key();
+                tracing::warn!(config_id = %actor.id(), record = %key, error = %error, "record could not be written");
+                if actor.work.get(&key).is_none() {
+                    actor.work.put(key, Item { stage: Stage::Queued, ..item });
+                }
+            }
+        }));
+    }
+}

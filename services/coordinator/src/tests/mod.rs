@@ -1,0 +1,28 @@
+//! A whole coordinator beside a worker that does as it is told.
+
+mod decisions;
+mod halting;
+mod owners;
+mod plans;
+mod retries;
+
+use std::time::Duration;
+
+use proto_msgs::{Config, Revision, api::ConfigCommand};
+
+use crate::{fixtures::config, stage::Stage};
+
+/// The shortest interval there is.
+const INTERVAL: Duration = Duration::from_secs(300);
+
+/// A config of the shortest interval, saved.
+async fn saved(stage: &Stage, bits: u128, source: &str, target: &str) -> (Config, Revision) {
+    let mut config = config(bits, source, target);
+    config.spec.behaviour.interval = "5m".parse().unwrap();
+    let revision = stage.save(&config, Revision(0)).await;
+    (config, revision)
+}
+
+fn run_now() -> ConfigCommand {
+    ConfigCommand::Sync { actor: "ann".to_owned() }
+}

@@ -1,0 +1,69 @@
+//! Vaults that fail, and what follows.
+
+use std::time::Duration;
+
+use proto_msgs::{ErrorCode, Status, api::ConditionKind, run::Trigger, vault::Side};
+use tokio::time::sleep;
+
+use super::saved;
+use crate::stage::{Fate, Stage};
+
+#[tokio::test(start_paused = true)]
+async fn a_vault_whose_calls_fail_alike_gets_probes_alone_until_one_succeeds() {
+    let stage = Stage::new();
+    for name in ["a", "b", "c", "d", "e", "f", "g", "h"] {
+        stage.set("source-kv", name);
+    }
+    stage.world.borrow_mut().fate = Fate::Fails(ErrorCode::TransientNetwork, Side::Target);
+    stage
+        .play(async {
+            let (config, _) = saved(&stage, 1, "source-kv", "target-kv").await;
+            let is_held = async || {
+                let summary = stage.summary(&config).await;
+                let target = summary.into_iter().flat_map(|summary| summary.conditions);
+                target.into_iter().any(|condition| condition.kind == ConditionKind::TargetWritable && !condition.ok)
+            };
+            stage.until("the vault is held", &is_held).await;
+            sleep(Duration::from_secs(10)).await;
+            let attempts = stage.attempted().len();
+            sleep(Duration::from_secs(45)).await;
+            assert_eq!(stage.attempted().len(), attempts, "nothing before the first minute is over");
+            sleep(Duration::from_secs(60)).await;
+            assert_eq!(stage.attempted().len(), attempts + 1, "one probe");
+            stage.world.borrow_mut().fate = Fate::Success;
+            for name in ["a", "h"] {
+                stage.until_status(&config, name, Status::Active).await;
+            }
+            assert!(!is_held().await);
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_ran_out_of_attempts_is_tried_again_by_a_run_after_a_quarter_of_an_hour() {
+    let stage = Stage::new();
+    stage.set("source-kv", "a");
+    stage.set("source-kv", "b");
+    // Azure's answer for one item of its own, so that no vault is held.
+    stage.fate("a", Fate::Fails(ErrorCode::TargetBeingDeleted, Side::Target));
+    stage.fate("b", Fate::Fails(ErrorCode::TargetRejected, Side::Target));
+    stage
+        .play(async {
+            let config = crate::fixtures::config(1, "source-kv", "target-kv");
+            stage.save(&config, proto_msgs::Revision(0)).await;
+            stage.until_status(&config, "a", Status::Failed).await;
+            stage.until_status(&config, "b", Status::Failed).await;
+            stage.until_runs_ended(&config, 1).await;
+            let since = stage.now();
+            stage.fate("a", Fate::Success);
+            stage.until_status(&config, "a", Status::Active).await;
+            let waited = stage.now().since(since);
+            assert!(waited >= Duration::from_secs(14 * 60) && waited <= Duration::from_secs(16 * 60), "{waited:?}");
+            stage.until_runs_ended(&config, 2).await;
+            let last = stage.runs(&config).await.pop().unwrap();
+            assert_eq!((last.trigger, last.follow_up), (Trigger::FollowUp, 1));
+            let of_b = stage.attempted().iter().filter(|name| *name == "b").count();
+            assert_eq!(of_b, 1, "what only somebody can mend waits for the next cycle");
+        })
+        .await;
+}

@@ -1,0 +1,229 @@
+//! Leave is for what was seen: it carries the record's sequence and the target's version, and is refused, or covers
+//! nothing, once either is another.
+
+use proto_msgs::{
+    ErrorCode, ItemType, Record, RecordKey, RequestCode, Revision, Sequence, SetHash, Status, VersionId,
+    error::Refusal,
+    record::{Arrival, Baseline, Leave, LeaveKind},
+    vault::SideState,
+};
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::{index::IndexEntry, lifecycle};
+
+/// Whether leave may be given: `head` is the record's newest sequence, the others are what somebody saw.
+pub fn check(
+    record: &Record,
+    head: Sequence,
+    kind: LeaveKind,
+    sequence: Sequence,
+    target_version: Option<&VersionId>,
+) -> Result<(), Refusal> {
+    let version = record.target_seen.as_ref().and_then(|seen| seen.version.as_ref());
+    if head != sequence || version != target_version {
+        let detail = format!("the record went on since it was seen: it is {} now", record.status);
+        return Err(Refusal::new(RequestCode::StaleView, detail, "look at it again, then decide"));
+    }
+    let refuse = |detail: &str, fix: &str| Err(Refusal::new(RequestCode::InvalidInput, detail, fix));
+    match (kind, record.status) {
+        (LeaveKind::Acknowledge, Status::BlockedTargetConflict) if record.id.kind != ItemType::Keys => Ok(()),
+        (LeaveKind::Correct, Status::Drifted) => Ok(()),
+        (LeaveKind::Accept, Status::Drifted) if record.target_seen.is_some() && record.baseline.is_some() => Ok(()),
+        (LeaveKind::Accept, Status::Drifted) => {
+            refuse("the item is not at the target, so there is nothing to accept", "correct it, or disable the record")
+        }
+        (LeaveKind::Acknowledge, _) => refuse(
+            &format!("the record is {}: only a conflict can be acknowledged, and never one of a key", record.status),
+            "see `keyferry explain` for what mends it",
+        ),
+        (LeaveKind::Correct | LeaveKind::Accept, _) => {
+            refuse(&format!("the record is {}, not drifted", record.status), "list what drifted: `keyferry drift list`")
+        }
+    }
+}
+
+/// The record once leave was given. Accepted drift needs no call; everything else is attempted, reading both ends.
+pub fn given(record: Record, leave: Leave, revision: Revision) -> Record {
+    match leave.kind {
+        LeaveKind::Acknowledge | LeaveKind::Correct => {
+            Record { leave: Some(leave), ..lifecycle::asked(record, revision) }
+        }
+        LeaveKind::Accept => accepted(record, revision),
+    }
+}
+
+/// The target as it is counts as left from now on. It is not Keyferry's own work any more, so it is never deleted.
+fn accepted(record: Record, revision: Revision) -> Record {
+    let baseline = record.baseline.zip(record.target_seen).map(|(baseline, seen)| Baseline {
+        target: seen,
+        how: Arrival::Adopted,
+        ..baseline
+    });
+    Record {
+        status: Status::Active,
+        code: None,
+        detail: None,
+        baseline,
+        target_seen: None,
+        leave: None,
+        attempt: 0,
+        next_attempt: None,
+        run: None,
+        revision,
+        ..record
+    }
+}
+
+/// Whether leave that was given speaks of the target that is there. Where no version was seen, because a listing names
+/// none, everything else that was seen must be the same.
+pub fn covers(leave: &Leave, target_seen: Option<&SideState>, target: Option<&SideState>) -> bool {
+    match (&leave.target_version, target_seen, target) {
+        (Some(version), _, target) => target.and_then(|target| target.version.as_ref()) == Some(version),
+        (None, None, target) => target.is_none_or(|target| target.version.is_none()),
+        (None, Some(seen), Some(target)) => {
+            (seen.updated, &seen.attributes, &seen.x5t) == (target.updated, &target.attributes, &target.x5t)
+        }
+        (None, Some(_), None) => false,
+    }
+}
+
+/// Of a set of records as they are: another record, another state or another target seen is another hash. The entries
+/// come in order of type and name.
+pub fn set_hash<'a>(entries: impl IntoIterator<Item = (&'a RecordKey, &'a IndexEntry)>) -> SetHash {
+    let mut hash = Xxh3::new();
+    for (key, entry) in entries {
+        let version = entry.target_version.as_ref().map_or("", |version| version.as_str());
+        for text in [key.kind.as_str(), &key.name.key(), version] {
+            hash.update(&(text.len() as u64).to_le_bytes());
+            hash.update(text.as_bytes());
+        }
+        hash.update(&entry.sequence.0.to_le_bytes());
+    }
+    SetHash(hash.digest128())
+}
+
+/// Switched off by an operator, whatever the rule says from now on.
+pub fn switched_off(record: Record, actor: &str, revision: Revision) -> Record {
+    let seen = record.source_seen.clone();
+    lifecycle::blocked(record, ErrorCode::OperatorDisabled, format!("switched off by {actor}"), seen, None, revision)
+}
+
+/// Switched on again: the next expansion decides, as for an item that comes back. Nothing is attempted before, or the
+/// rule would be got round.
+pub fn switched_on(record: Record, actor: &str, revision: Revision) -> Record {
+    let message = format!("switched on by {actor}: not seen at the source since; the next expansion looks for it");
+    lifecycle::blocked(record, ErrorCode::SourceGone, message, None, None, revision)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        fixtures::{REVISION, at, baseline, record, side},
+        index::Index,
+    };
+    use proptest::prelude::*;
+
+    fn leave(kind: LeaveKind, version: Option<&str>) -> Leave {
+        let target_version = version.map(|version| version.parse().unwrap());
+        Leave { actor: "a".into(), at: at(0), sequence: Sequence(7), target_version, kind }
+    }
+
+    fn drifted() -> Record {
+        Record {
+            code: Some(ErrorCode::Drift),
+            target_seen: Some(SideState { version: None, ..side("t9", 600) }),
+            baseline: Some(baseline(side("s1", 1), 10)),
+            ..record(ItemType::Secrets, "a", Status::Drifted)
+        }
+    }
+
+    #[test]
+    fn leave_for_another_state_or_target_than_was_seen_is_a_stale_view() {
+        let conflict = Record {
+            target_seen: Some(side("t9", 5)),
+            ..record(ItemType::Secrets, "a", Status::BlockedTargetConflict)
+        };
+        let version: VersionId = "t9".parse().unwrap();
+        let other: VersionId = "t8".parse().unwrap();
+        let ask =
+            |sequence, version| check(&conflict, Sequence(7), LeaveKind::Acknowledge, Sequence(sequence), version);
+        assert_eq!(ask(7, Some(&version)), Ok(()));
+        for refused in [ask(6, Some(&version)), ask(7, Some(&other)), ask(7, None)] {
+            assert_eq!(refused.unwrap_err().code, RequestCode::StaleView);
+        }
+    }
+
+    #[test]
+    fn only_conflicts_are_acknowledged_never_a_key_and_only_drift_is_corrected_or_accepted() {
+        let mut allowed = Vec::new();
+        for &status in Status::ALL {
+            for kind in [LeaveKind::Acknowledge, LeaveKind::Correct, LeaveKind::Accept] {
+                let record = Record { status, ..drifted() };
+                if check(&record, Sequence(7), kind, Sequence(7), None).is_ok() {
+                    allowed.push((kind, status));
+                }
+            }
+        }
+        allowed.sort();
+        assert_eq!(
+            allowed,
+            [
+                (LeaveKind::Acknowledge, Status::BlockedTargetConflict),
+                (LeaveKind::Correct, Status::Drifted),
+                (LeaveKind::Accept, Status::Drifted),
+            ]
+        );
+        let key = record(ItemType::Keys, "k", Status::BlockedTargetConflict);
+        assert!(check(&key, Sequence(7), LeaveKind::Acknowledge, Sequence(7), None).is_err());
+        let missing = Record { target_seen: None, ..drifted() };
+        assert!(check(&missing, Sequence(7), LeaveKind::Accept, Sequence(7), None).is_err());
+    }
+
+    #[test]
+    fn accepted_drift_is_what_was_left_from_now_on_and_never_deleted() {
+        let next = given(drifted(), leave(LeaveKind::Accept, None), REVISION);
+        let left = next.baseline.unwrap();
+        assert_eq!((next.status, left.target.updated, left.how), (Status::Active, Some(at(600)), Arrival::Adopted));
+    }
+
+    #[test]
+    fn corrected_drift_is_attempted_with_both_ends_read() {
+        let next = given(drifted(), leave(LeaveKind::Correct, None), REVISION);
+        assert!(next.status == Status::Pending && next.thorough && next.leave.is_some() && next.target_seen.is_some());
+    }
+
+    #[test]
+    fn leave_without_a_version_covers_exactly_what_was_listed() {
+        let given = leave(LeaveKind::Correct, None);
+        let seen = SideState { version: None, ..side("t9", 600) };
+        assert!(covers(&given, Some(&seen), Some(&side("t9", 600))));
+        assert!(!covers(&given, Some(&seen), Some(&side("t9", 601))) && !covers(&given, Some(&seen), None));
+        assert!(covers(&given, None, None) && !covers(&given, None, Some(&side("t9", 1))));
+    }
+
+    #[test]
+    fn what_an_operator_disabled_and_enabled_waits_for_an_expansion() {
+        let off = switched_off(drifted(), "ann", REVISION);
+        assert_eq!((off.status, off.code), (Status::Disabled, Some(ErrorCode::OperatorDisabled)));
+        let on = switched_on(off, "ann", REVISION);
+        assert_eq!((on.status, on.code), (Status::Disabled, Some(ErrorCode::SourceGone)));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn a_set_has_another_hash_once_any_record_of_it_went_on(count in 1usize..20, changed in 0usize..20) {
+            let hash = |bump: Option<usize>| {
+                let mut index = Index::new();
+                for n in 0..count {
+                    let sequence = Sequence(n as u64 + 1 + if bump == Some(n) { 1_000 } else { 0 });
+                    index.upsert(&record(ItemType::Secrets, &format!("s{n}"), Status::Drifted), sequence);
+                }
+                set_hash(index.iter())
+            };
+            prop_assert_eq!(hash(None), hash(None));
+            prop_assert_ne!(hash(None), hash(Some(changed % count)));
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Records whose item the source does not list: misses, and the deletes that follow from two of them.
+//!
+//! Invariant: nothing is decided here that depends on an item being absent unless both listings of its type are
+//! complete. A record that the rule or an operator disabled is never deleted.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proto_msgs::{
+    ErrorCode, RecordKey, Status,
+    config::DeleteTrigger,
+    record::{Arrival, Miss},
+    vault::ItemMeta,
+    worker::Listing,
+};
+
+use super::{Action, Planner, block, is_left_alone, listed_state};
+use crate::{
+    deletes::{breaker, is_second_miss},
+    drift::{self, Target},
+    index::IndexEntry,
+    rule::Matched,
+};
+
+impl Planner<'_> {
+    /// What the records want whose item is not live at the source.
+    pub(super) fn absent<'i>(
+        &self,
+        records: impl Iterator<Item = (&'i RecordKey, &'i IndexEntry)>,
+    ) -> Vec<(&'i RecordKey, Option<Action>)> {
+        let mut wanted: Vec<_> = records.map(|(key, entry)| (key, self.unlisted(key, entry))).collect();
+        let reasons = self.held(&wanted);
+        for (key, action) in &mut wanted {
+            if let Some(Action::Delete { held, .. }) = action {
+                *held = reasons.get(*key).cloned();
+            }
+        }
+        wanted
+    }
+
+    /// Deletes that are held already stay so until somebody releases them, and those that may go are not judged again;
+    /// the others are for the breaker.
+    fn held(&self, wanted: &[(&RecordKey, Option<Action>)]) -> BTreeMap<RecordKey, String> {
+        let given = self.given;
+        let (held, due): (BTreeSet<_>, BTreeSet<_>) = wanted
+            .iter()
+            .filter(|(key, wanted)| matches!(wanted, Some(Action::Delete { .. })) && !self.may_go(key))
+            .map(|(key, _)| (*key).clone())
+            .partition(|key| given.index.get(key).is_some_and(|entry| entry.status == Status::BlockedDeleteHeld));
+        let mut reasons = breaker(&due, given.index, given.source, given.now);
+        reasons.extend(held.into_iter().map(|key| (key, "it waits to be released".to_owned())));
+        reasons
+    }
+
+    fn may_go(&self, key: &RecordKey) -> bool {
+        let may =
+            |entry: &IndexEntry| entry.delete.is_some() && matches!(entry.status, Status::Pending | Status::Retrying);
+        self.given.index.get(key).is_some_and(may)
+    }
+
+    fn unlisted(&self, key: &RecordKey, entry: &IndexEntry) -> Option<Action> {
+        if is_left_alone(Some(entry)) || matches!(entry.status, Status::Disabled | Status::Deleted) {
+            return None;
+        }
+        if !self.is_of_config(key) {
+            let message = "the item's type is no longer among those of the config";
+            return Some(block(ErrorCode::RuleNoMatch, message, None));
+        }
+        if self.matcher.matches_name(&key.name) == Matched::No {
+            return Some(block(ErrorCode::RuleNoMatch, "the rule no longer matches this item", None));
+        }
+        let behaviour = &self.given.config.spec.behaviour;
+        // Where nothing was carried over, there is nothing to delete.
+        let follows_soft_delete = behaviour.propagate_deletes
+            && behaviour.delete_trigger == DeleteTrigger::Deleted
+            && entry.baseline.is_some();
+        let deleted = self.given.source.deleted(key);
+        if let Some(deleted) = deleted.filter(|_| !follows_soft_delete) {
+            return super::or_found(Some(entry), self.soft_deleted(key, &deleted.item, Some(entry)));
+        }
+        let source = self.given.source;
+        if !source.is_complete(key.kind, Listing::Live) || !source.is_complete(key.kind, Listing::Deleted) {
+            return None;
+        }
+        let seen = if deleted.is_some() { DeleteTrigger::Deleted } else { DeleteTrigger::Purged };
+        self.missing(key, entry, seen)
+    }
+
+    /// Soft-deleted at the source, where that is not a delete that is propagated.
+    pub(super) fn soft_deleted(&self, key: &RecordKey, item: &ItemMeta, entry: Option<&IndexEntry>) -> Option<Action> {
+        let concerns_us = match entry {
+            None => !item.managed && self.matcher.matches(&key.name, &item.attributes.tags) == Matched::Yes,
+            Some(_) => !item.managed,
+        };
+        concerns_us.then(|| {
+            block(
+                ErrorCode::SourceSoftDeleted,
+                "the item is soft-deleted at the source and can be recovered there",
+                Some(item),
+            )
+        })
+    }
+
+    fn missing(&self, key: &RecordKey, entry: &IndexEntry, seen: DeleteTrigger) -> Option<Action> {
+        let behaviour = &self.given.config.spec.behaviour;
+        let miss = Miss { run: self.given.run, at: self.given.now };
+        match &entry.miss {
+            None => return Some(Action::Miss(miss)),
+            Some(first) if !is_second_miss(first, &miss, behaviour.interval.as_duration()) => return None,
+            Some(_) => {}
+        }
+        let gone = |why: &str| {
+            let message = format!("missing from two complete inventories of the source; the target is untouched{why}");
+            Some(block(ErrorCode::SourceGone, &message, None))
+        };
+        let Some(left) = entry.baseline.as_ref().filter(|_| behaviour.propagate_deletes) else { return gone("") };
+        if left.how == Arrival::Adopted {
+            return gone(", since Keyferry did not write what is there");
+        }
+        let is_excluded = self.matcher.matches_name(&key.name) == Matched::Excluded;
+        if is_excluded || entry.code == Some(ErrorCode::Excluded) {
+            return gone(", since the item was excluded");
+        }
+        if self.given.claims.in_the_way(self.given.config.id, key).is_some() {
+            return gone(", since another config owns it");
+        }
+        match drift::target(key, left, self.given.target) {
+            Target::AsLeft => Some(Action::Delete { seen, held: None }),
+            Target::Changed(listed) => Some(Action::Block {
+                code: ErrorCode::Drift,
+                message: "gone at the source; its copy is not as Keyferry left it, so it is not deleted".to_owned(),
+                source_seen: None,
+                target_seen: Some(listed_state(&listed.item)),
+            }),
+            Target::Missing | Target::SoftDeleted => gone(", where the item is gone as well"),
+            Target::Unknown => None,
+        }
+    }
+}
