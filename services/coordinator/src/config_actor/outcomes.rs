@@ -71,8 +71,11 @@ impl ConfigActor {
         if let Some(run) = self.run.as_mut().filter(|run| is_planned(run)) {
             run.outstanding.insert(key.clone());
         }
-        if let Some(worker) = self.work.get(&key).and_then(|item| item.stage.worker()) {
-            self.parts.fleet.gave_back(worker);
+        match self.work.get(&key).map(|item| &item.stage) {
+            // A delete found its item there again: that attempt is over, and another one is due.
+            Some(Stage::Open { .. }) => self.came_back(&key, &entry.envelope.body),
+            Some(Stage::Accepted { worker, .. }) => self.parts.fleet.gave_back(worker),
+            Some(Stage::Queued | Stage::Dispatching { .. } | Stage::Retrying { .. }) | None => {}
         }
         self.work.put(key, Item::new(entry, Stage::Queued));
     }
