@@ -74,7 +74,7 @@ pub(crate) fn entry<T: proto_msgs::Message>(body: T, revision: u64) -> Entry<T> 
 }
 
 /// What is live in a vault under the name that the tests use.
-fn live(owner: &Owner, kind: ItemType) -> Option<Item> {
+pub(crate) fn live(owner: &Owner, kind: ItemType) -> Option<Item> {
     match owner.slot(kind, &"item".parse().unwrap())? {
         Slot::Live { item, .. } => Some(item),
         Slot::Deleted { .. } => None,

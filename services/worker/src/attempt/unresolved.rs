@@ -39,13 +39,21 @@ pub(super) fn settle(work: &mut Work<'_>, look: &Look, written: Option<SideState
     work.resolved = Some(resolved);
 }
 
-/// Appends this attempt's own intent in place of the older ones that it settled, before it writes.
+/// Appends this attempt's own intent before it writes, where the log has another: the older ones that it settled, or
+/// its own with a source that was listed and is no longer what was read.
 pub(super) async fn put_own_in_place(work: &mut Work<'_>) -> Result<(), Halt> {
-    if work.resolved.take().is_none() {
+    if work.resolved.take().is_none() && !names_another(work) {
         return Ok(());
     }
     let record = lifecycle::settled(work.record.clone(), work.named());
     Ok(append(work, record, None).await?)
+}
+
+/// Whether this attempt's intent in the log would not be known by what is written now.
+fn names_another(work: &Work<'_>) -> bool {
+    let Some(read) = work.source.as_ref().map(|read| &read.state) else { return false };
+    let is_listed = work.own.source_updated == read.updated && work.own.x5t == read.x5t;
+    !is_listed && !work.own.deletes && work.older().next().is_none()
 }
 
 /// The baseline that the older attempt would have left.

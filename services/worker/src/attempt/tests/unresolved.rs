@@ -1,12 +1,17 @@
 //! Attempts whose outcome was never known.
 
+use std::time::Duration;
+
 use proto_msgs::{
     DriftPolicy, ItemType, Status,
     record::{Arrival, OutcomeKind},
 };
-use vault::{Operation, VaultErrorKind, memory::End};
+use vault::{
+    Operation, VaultErrorKind,
+    memory::{End, Fate},
+};
 
-use crate::fixtures::{holds, newest, versions};
+use crate::fixtures::{holds, live, newest, versions};
 use crate::stage::{Stage, name, on, tagged};
 
 const THROTTLED: End = End::Refused { kind: VaultErrorKind::Throttled, retry_after: None };
@@ -108,4 +113,31 @@ async fn something_else_at_the_target_is_not_taken_for_what_was_to_be_written() 
     let record = stage.sync_later().await;
     assert_eq!((record.status, record.unresolved), (Status::BlockedTargetConflict, None));
     assert!(holds(&stage.target(), "somebody's"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_of_what_was_made_after_the_listing_is_known_again_when_its_worker_died() {
+    for (kind, write) in
+        [(ItemType::Secrets, Operation::WriteSecret), (ItemType::Certificates, Operation::ImportCertificate)]
+    {
+        let stage = Stage::new(kind).await;
+        stage.make(&stage.source());
+        let command = stage.command().await;
+        stage.pass(60).await;
+        stage.make(&stage.source());
+        stage.fate(write, || Fate { answer: Duration::from_secs(60), ..Fate::FINE });
+        let died = tokio::time::timeout(Duration::from_secs(5), stage.run(command)).await;
+        assert!(died.is_err() && written(&stage) == 1, "{kind}");
+        stage.mend();
+        stage.pass(60).await;
+        stage.make(&stage.source());
+        let record = stage.sync().await;
+        assert_eq!((record.status, record.code), (Status::Active, None), "{kind}");
+        assert_eq!(written(&stage), 2, "{kind}");
+    }
+}
+
+/// Versions at the target, of whatever kind the stage is about.
+fn written(stage: &Stage) -> usize {
+    live(&stage.target(), stage.kind()).map_or(0, |item| item.versions.len())
 }
