@@ -111,6 +111,9 @@ pub struct RecordView {
     pub recoverability: Option<Recoverability>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fix: Option<String>,
+    /// Where the target's deleted items are, while one of them is in the way. None for a cloud whose portal is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub portal: Option<String>,
     /// What happened before, newest first; only where one record was asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<RecordView>,

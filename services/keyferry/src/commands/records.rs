@@ -193,6 +193,9 @@ fn describe(view: &RecordView) -> String {
     if let Some(fix) = &view.fix {
         rows.push(("fix", output::one_line(fix)));
     }
+    if let Some(portal) = &view.portal {
+        rows.push(("portal", portal.clone()));
+    }
     rows.push(("since", view.at.to_string()));
     rows.extend(decisive(record));
     if let Some(moment) = record.next_attempt {
