@@ -28,6 +28,28 @@ impl Paging {
     }
 }
 
+/// The place of a list that belongs to something: a cursor of another one's is refused.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Of<O, K> {
+    pub of: O,
+    pub after: K,
+}
+
+impl Paging {
+    /// Where the page before ended, in the list of `owner`.
+    pub fn after_in<O, K>(&self, owner: &O) -> Result<Option<K>, Failure>
+    where
+        O: PartialEq + DeserializeOwned,
+        K: DeserializeOwned,
+    {
+        match self.after::<Of<O, K>>()? {
+            Some(place) if place.of != *owner => Err(stranger()),
+            place => Ok(place.map(|place| place.after)),
+        }
+    }
+}
+
 pub fn encode<T: Serialize>(place: &T) -> String {
     URL_SAFE_NO_PAD.encode(serde_json::json!(place).to_string())
 }
@@ -35,9 +57,11 @@ pub fn encode<T: Serialize>(place: &T) -> String {
 fn decode<T: DeserializeOwned>(cursor: &str) -> Result<T, Failure> {
     let bytes = URL_SAFE_NO_PAD.decode(cursor).ok();
     let place = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-    place.ok_or_else(|| {
-        Failure::invalid("the cursor is not one of this list", "pass `next` of the page before, or no cursor")
-    })
+    place.ok_or_else(stranger)
+}
+
+fn stranger() -> Failure {
+    Failure::invalid("the cursor is not one of this list", "pass `next` of the page before, or no cursor")
 }
 
 /// Takes a page out of a whole list, in the order of the keys.
@@ -82,6 +106,14 @@ mod tests {
         let newest_first = cut(vec![5, 4, 3], &paging(1, None), |n| Reverse(*n)).unwrap();
         let rest = cut(vec![6, 4, 3], &paging(9, newest_first.next), |n| Reverse(*n)).unwrap();
         assert_eq!((newest_first.items, rest.items), (vec![5], vec![4, 3]));
+    }
+
+    #[test]
+    fn a_cursor_of_another_owners_list_is_refused() {
+        let cursor = encode(&Of { of: 1, after: "a" });
+        let after = |owner| paging(1, Some(cursor.clone())).after_in::<u32, String>(&owner);
+        assert_eq!(after(1).unwrap().as_deref(), Some("a"));
+        assert!(after(2).is_err());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use proto_msgs::{
-    RecordKey,
+    ConfigId, RecordKey,
     api::{ConfigQuery, ConfigReply},
     plan::{PlanPage, PlanView},
 };
@@ -11,21 +11,22 @@ use super::{Answer, Parts, find};
 use crate::{
     asking,
     caller::{Caller, query},
-    paging::{Paging, encode},
+    paging::{Of, Paging, encode},
 };
 
 pub async fn get(parts: Parts, caller: Caller, config: web::Path<String>, request: HttpRequest) -> Answer {
     let paging: Paging = query(&request)?;
-    let (limit, after) = (paging.limit()?, paging.after::<RecordKey>()?);
+    let limit = paging.limit()?;
     let config = find(&parts, &config).await?.envelope.body;
+    let after = paging.after_in::<_, RecordKey>(&config.id)?;
     match asking::plan(&parts, &caller, &config, ConfigQuery::Plan { after, limit }).await? {
-        ConfigReply::Plan { plan } => Ok(HttpResponse::Ok().json(page(*plan))),
+        ConfigReply::Plan { plan } => Ok(HttpResponse::Ok().json(page(config.id, *plan))),
         ConfigReply::Refused { refusal } => Err(refusal.into()),
         ConfigReply::Summary { .. } | ConfigReply::Records { .. } => Err(asking::stranger()),
     }
 }
 
-fn page(plan: PlanView) -> PlanPage {
+fn page(of: ConfigId, plan: PlanView) -> PlanPage {
     let PlanView { items, next, counts, not_found, complete, hash } = plan;
-    PlanPage { items, next: next.map(|next| encode(&next)), counts, not_found, complete, hash }
+    PlanPage { items, next: next.map(|after| encode(&Of { of, after })), counts, not_found, complete, hash }
 }

@@ -13,7 +13,7 @@ use crate::{
     asking,
     caller::{Bare, Caller, query},
     failure::Failure,
-    paging::{Paging, encode},
+    paging::{Of, Paging, encode},
     views,
 };
 
@@ -46,15 +46,16 @@ pub async fn list(parts: Parts, caller: Caller, config: web::Path<String>, reque
         name: asked.name,
     };
     let paging = Paging { limit: asked.limit, cursor: asked.cursor };
-    let (limit, after) = (paging.limit()?, paging.after::<RecordKey>()?);
+    let limit = paging.limit()?;
     let config = find(&parts, &config).await?.envelope.body;
+    let after = paging.after_in::<_, RecordKey>(&config.id)?;
     let question = ConfigQuery::Records { filter, after, limit };
     let (keys, next, total, hash) = match asking::records(&parts, &caller, &config, question).await? {
         ConfigReply::Records { keys, next, total, hash } => (keys, next, total, hash),
         ConfigReply::Refused { refusal } => return Err(refusal.into()),
         ConfigReply::Summary { .. } | ConfigReply::Plan { .. } => return Err(asking::stranger()),
     };
-    let log = &parts.broker.log();
+    let (log, config) = (&parts.broker.log(), &config);
     let views: Vec<RecordView> = stream::iter(keys)
         .map(|key| {
             let id = RecordId { config: config.id, kind: key.kind, name: key.name };
@@ -62,10 +63,10 @@ pub async fn list(parts: Parts, caller: Caller, config: web::Path<String>, reque
         })
         .buffered(READ_AT_ONCE)
         // A record that left since the coordinator answered is left out.
-        .try_filter_map(|entry| async move { Ok(entry.map(views::record)) })
+        .try_filter_map(|entry| async move { Ok(entry.map(|entry| views::record(entry, config))) })
         .try_collect()
         .await?;
-    let next = next.map(|next| encode(&next));
+    let next = next.map(|after| encode(&Of { of: config.id, after }));
     Ok(HttpResponse::Ok().json(Page { items: views, next, total: Some(total), hash }))
 }
 
@@ -93,8 +94,8 @@ pub async fn get(parts: Parts, _: Bare, path: Path) -> Answer {
     if let Some(head) = history.iter().position(|past| past.envelope.id == entry.envelope.id) {
         history.truncate(head);
     }
-    let mut view = views::record(entry);
-    view.history = history.into_iter().rev().map(views::record).collect();
+    let mut view = views::record(entry, &config);
+    view.history = history.into_iter().rev().map(|past| views::record(past, &config)).collect();
     Ok(HttpResponse::Ok().json(view))
 }
 
