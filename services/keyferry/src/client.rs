@@ -48,6 +48,11 @@ impl Client {
             let fix = "set KEYFERRY_TOKEN or --token; `keyferry token create` makes one";
             Failure::new(RequestCode::Unauthenticated, "no token is given", fix)
         })?;
+        let token = token.trim().to_owned();
+        if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            let fix = "give it as `keyferry token create` printed it, on one line";
+            return Err(Failure::input("the token has characters that no token has, or none", fix));
+        }
         let http = reqwest::Client::builder().timeout(DEADLINE).build().map_err(|error| {
             Failure::of(RequestCode::Internal, &error, "check the proxy settings of the environment")
         })?;

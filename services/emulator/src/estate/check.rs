@@ -6,7 +6,7 @@ use super::{CertificateSpec, Count, Estate, EstateError, KeySpec, Moment, Secret
 use crate::{
     actions,
     auth::assertion::ClientCertificate,
-    keyspec,
+    crypto, keyspec,
     operation::Category,
     regions::Region,
     roles::Role,
@@ -207,6 +207,11 @@ fn check_key(place: &str, key: &KeySpec, sku: Sku) -> Result<(), EstateError> {
 
 fn check_kind(place: &str, kty: &str, size: Option<u32>, curve: Option<&str>, sku: Sku) -> Result<(), EstateError> {
     let shape = keyspec::parse(kty, size, curve).map_err(|error| invalid(place, error.message))?;
+    match shape.spec {
+        crypto::KeySpec::Rsa { .. } if curve.is_some() => return Err(invalid(place, "a curve is for keys of type EC")),
+        crypto::KeySpec::Ec { .. } if size.is_some() => return Err(invalid(place, "a size is for keys of type RSA")),
+        crypto::KeySpec::Rsa { .. } | crypto::KeySpec::Ec { .. } => {}
+    }
     if shape.hsm && sku != Sku::Premium {
         return Err(invalid(place, "keys in an HSM need `sku: premium`"));
     }
@@ -291,6 +296,8 @@ mod tests {
             ("        items: { secrets: [{ name: a }], certificates: [{ name: a }] }\n", "certificate"),
             ("        items: { keys: [{ name: a, type: RSA, size: 1024 }] }\n", "1024"),
             ("        items: { keys: [{ name: a, type: RSA-HSM }] }\n", "premium"),
+            ("        items: { keys: [{ name: a, type: RSA, curve: P-256 }] }\n", "a curve is for"),
+            ("        items: { keys: [{ name: a, type: EC, size: 256 }] }\n", "a size is for"),
             ("        items: { keys: [{ name: a, type: EC, rotate_after: soon }] }\n", "soon"),
         ] {
             let error = with_vault(lines).unwrap_err().to_string();

@@ -32,6 +32,9 @@ const RESTARTS_MAX: usize = 5;
 const RESTARTS_WITHIN: Duration = Duration::from_secs(60);
 
 const NATS: &str = "nats";
+const EMULATOR: &str = "emulator";
+/// It keeps its state once a second.
+const EMULATOR_LOSES: &str = ", without what was written to its vaults in the last second";
 
 /// How a part is begun, the first time and every other.
 struct Recipe {
@@ -87,7 +90,7 @@ impl<'a> Children<'a> {
         if let Some(estate) = &args.estate {
             list.extend(["--estate".into(), estate.into()]);
         }
-        self.begin("emulator", list, false)
+        self.begin(EMULATOR, list, false)
     }
 
     pub fn role(&mut self, role: &str, name: &str, settings: &Path) -> Result<(), Failure> {
@@ -165,7 +168,8 @@ impl<'a> Children<'a> {
                 return Err(ended(running, status));
             }
             running.restarts.push(now);
-            tell(format_args!("{} ended ({status}); it is started again", running.recipe.name));
+            let lost = if running.recipe.name == EMULATOR { EMULATOR_LOSES } else { "" };
+            tell(format_args!("{} ended ({status}); it is started again{lost}", running.recipe.name));
             let running = &self.running[index];
             let log = File::options().append(true).open(&running.log);
             let child = self.spawn(&running.recipe, log.map_err(|error| unwritable(&running.log, &error))?)?;

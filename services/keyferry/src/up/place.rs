@@ -6,7 +6,8 @@ use std::{
     net::{Ipv4Addr, TcpListener},
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
+    time::Duration,
 };
 
 use proto_msgs::RequestCode;
@@ -17,6 +18,9 @@ use crate::failure::Failure;
 
 /// Older ones lack per-message expiry.
 const OLDEST_SERVER: (u32, u32) = (2, 12);
+/// A program that says its version does so at once; within five seconds on the slowest machine.
+const VERSION_LOOKS: u32 = 500;
+const VERSION_LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// A folder that is ours as long as this lives.
 pub struct Place {
@@ -154,10 +158,20 @@ fn nats_server(given: Option<&Path>) -> Result<PathBuf, Failure> {
     found.ok_or_else(|| Failure::new(RequestCode::Unavailable, "there is no nats-server 2.12 or newer", fix))
 }
 
-/// `nats-server: v2.12.1`
+/// `nats-server: v2.12.1`; none for a program that says something else, or nothing for five seconds.
 fn version(program: &Path) -> Option<(u32, u32)> {
-    let output = Command::new(program).arg("--version").output().ok()?;
-    let text = String::from_utf8(output.stdout).ok()?;
+    let mut command = Command::new(program);
+    let mut asked =
+        command.arg("--version").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().ok()?;
+    let has_ended = (0..VERSION_LOOKS).any(|_| {
+        std::thread::sleep(VERSION_LOOK_EVERY);
+        !matches!(asked.try_wait(), Ok(None))
+    });
+    if !has_ended {
+        // It is no nats-server, whatever it is; an error here means that it ended after all.
+        let _ = asked.kill();
+    }
+    let text = String::from_utf8(asked.wait_with_output().ok()?.stdout).ok()?;
     let mut numbers = text.split('v').next_back()?.trim().split('.');
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }

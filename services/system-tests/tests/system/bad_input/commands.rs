@@ -86,6 +86,7 @@ const BAD_COMMANDS: &[(&[&str], u8, &str)] = &[
     (&["config", "list", "--server", "nowhere"], 64, "nowhere"),
     (&["config", "list", "--server", "http://127.0.0.1:1"], 69, "127.0.0.1:1"),
     (&["config", "list", "--token", "wrong"], 77, "token"),
+    (&["config", "list", "--token", "a\nb"], 64, "token"),
     (&["emulator", "--listen", "nowhere"], 64, "nowhere"),
     (&["emulator", "--latency", "soon"], 64, "soon"),
     (&["emulator", "--latency", "99999h"], 64, "10m or less"),
