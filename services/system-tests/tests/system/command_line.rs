@@ -13,7 +13,7 @@ use proto_msgs::{ConfigId, Record};
 use serde_json::Value;
 use system_tests::{Cluster, ClusterBuilder, Process, until};
 
-use crate::fixtures::{LIMIT, TARGET, create, pair, spec};
+use crate::fixtures::{LIMIT, TARGET, create, pair, run_again, spec};
 
 const FORMATS: [&str; 3] = ["table", "json", "yaml"];
 
@@ -77,6 +77,7 @@ async fn every_command_answers_in_every_format_and_ends_quietly_where_nobody_rea
     let cluster = ClusterBuilder::new(pair(3)).unlimited().start().await?;
     let config = create(&cluster).await?;
     cluster.api().settled(&config, LIMIT).await?;
+    looked_at_again(&cluster, &config).await?;
     let run = cluster.api().runs(&config).await?.first().context("the config ran")?.id.to_string();
     for (args, word, alike) in COMMANDS {
         let mut answers = Vec::new();
@@ -103,6 +104,16 @@ async fn every_command_answers_in_every_format_and_ends_quietly_where_nobody_rea
         }
     }
     every_command_was_called(&cluster)
+}
+
+/// Runs until nothing was made in the second before it was last read: such an item may have changed since.
+async fn looked_at_again(cluster: &Cluster, config: &ConfigId) -> Result<()> {
+    until("nothing to be planned", LIMIT, || async {
+        run_again(cluster, config).await?;
+        let plan = json(cluster, &["plan", "pair"])?;
+        Ok((plan["items"] == Value::Array(Vec::new())).then_some(()))
+    })
+    .await
 }
 
 fn filled(cluster: &Cluster, args: &[&str], run: &str, number: &str) -> Result<Vec<String>> {

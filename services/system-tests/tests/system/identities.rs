@@ -9,6 +9,8 @@ use crate::fixtures::{LIMIT, SOURCE, TARGET, all_active, between, records, repli
 
 const READER: &str = "00000000-0000-4000-8000-0000000000c1";
 const WRITER: &str = "00000000-0000-4000-8000-0000000000c2";
+/// A target that nobody fills.
+const ASIDE: &str = "aside-kv";
 const ITEMS: &str = "        items:
           secrets: [{ name: \"plain-{n}\", count: 5 }]
           certificates: [{ name: tls, type: EC, chain: 1 }, { name: tls-pem, type: EC, format: pem }]
@@ -59,13 +61,14 @@ async fn start() -> Result<Cluster> {
         .custom_role("reads", READS)
         .custom_role("writes", WRITES)
         .vault_for(SOURCE, "westeurope", &[("reader", "reads")], ITEMS)
-        .vault_for(TARGET, "northeurope", &[("writer", "writes")], "");
+        .vault_for(TARGET, "northeurope", &[("writer", "writes")], "")
+        .vault_for(ASIDE, "northeurope", &[("writer", "writes")], "");
     ClusterBuilder::new(estate).unlimited().identities(READER, WRITER).start().await
 }
 
 /// The other way round, the reader has no rights where it would read.
 async fn nobody_reads_as_the_writer(cluster: &Cluster) -> Result<()> {
-    let config = cluster.api().create(between("back", TARGET, SOURCE)).await?.config.id;
+    let config = cluster.api().create(between("back", TARGET, ASIDE)).await?.config.id;
     let run = with_logs(cluster, cluster.api().run_ended(&config, None, LIMIT).await)?;
     let Some(RunEnd::Failed { code, .. }) = &run.end else { anyhow::bail!("{run:?}") };
     ensure!(*code == ErrorCode::SourceAuthFailed, "{run:?}");
