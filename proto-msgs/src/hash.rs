@@ -4,7 +4,10 @@
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::ids::{ConfigId, RecordId, Shard, Slot};
+use crate::{
+    ids::{ConfigId, RecordId, Shard, Slot},
+    vault::uri_key,
+};
 
 /// Streams the record log is spread over: restores run in parallel and one config's load scans a sixteenth.
 pub const RECORD_STREAMS: u16 = 16;
@@ -18,9 +21,9 @@ pub fn record_stream(config: &ConfigId) -> u16 {
     modulo(config.as_uuid().as_bytes(), RECORD_STREAMS)
 }
 
-/// The slot of a target vault, by its URI without trailing slash, lower-cased.
+/// The slot of a target vault, by its [`uri_key`].
 pub fn slot(target_uri: &str) -> Slot {
-    Slot(modulo(target_uri.trim_end_matches('/').to_ascii_lowercase().as_bytes(), SLOTS))
+    Slot(modulo(uri_key(target_uri).as_bytes(), SLOTS))
 }
 
 /// The shard of a record.

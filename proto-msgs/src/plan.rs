@@ -11,11 +11,12 @@ use crate::{
 
 /// A plan that nobody has carried out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PlanView {
+pub struct PlanView<N = RecordKey> {
     /// One page of what is not `nothing`, in order of type and name.
     pub items: Vec<PlanItem>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next: Option<RecordKey>,
+    /// Where the next page begins; none: this was the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<N>,
     /// All records and items, by what happens to them.
     pub counts: BTreeMap<PlanAction, u64>,
     /// Names of a `manual` rule that the source does not have.
@@ -27,20 +28,8 @@ pub struct PlanView {
     pub hash: SetHash,
 }
 
-/// One page of a plan as clients see it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PlanPage {
-    pub items: Vec<PlanItem>,
-    /// Pass as `cursor` for the next page; none: this was the last.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next: Option<String>,
-    pub counts: BTreeMap<PlanAction, u64>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub not_found: Vec<ItemName>,
-    pub complete: bool,
-    /// The same on every page of one plan.
-    pub hash: SetHash,
-}
+/// One page of a plan as clients see it: they pass `next` as `cursor`.
+pub type PlanPage = PlanView<String>;
 
 /// What happens to one record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

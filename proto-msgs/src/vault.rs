@@ -44,6 +44,11 @@ pub struct VaultIdentity {
     pub verified: bool,
 }
 
+/// What makes two vaults one, however their URI is written: without trailing slash, lower-cased.
+pub fn uri_key(uri: &str) -> String {
+    uri.trim_end_matches('/').to_ascii_lowercase()
+}
+
 /// What an item carries besides its value.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Attributes {

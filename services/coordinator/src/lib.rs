@@ -21,7 +21,8 @@ mod stage;
 mod tenure;
 mod vault_actor;
 
-use broker::Broker;
+use broker::{Broker, Entry, LogError};
+use proto_msgs::{CorrelationId, Record, Sequence};
 use runtime::{Origin, Shutdown};
 
 pub use error::CoordinatorError;
@@ -32,6 +33,20 @@ pub use settings::CoordinatorSettings;
 pub struct CoordinatorParts {
     pub broker: Broker,
     pub origin: Origin,
+}
+
+impl CoordinatorParts {
+    /// Appends a record's next state, if `expected` is still its newest; gives it as the log has it.
+    async fn append(
+        &self,
+        correlation: CorrelationId,
+        record: Record,
+        expected: Sequence,
+    ) -> Result<Entry<Record>, LogError> {
+        let envelope = self.origin.envelope(correlation, record);
+        let sequence = self.broker.log().append_record(&envelope, expected).await?;
+        Ok(Entry { time: envelope.time, envelope, sequence })
+    }
 }
 
 /// Coordinates until told to leave. Runs inside an actix system.

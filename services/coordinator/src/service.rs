@@ -10,7 +10,10 @@ use std::{
 
 use broker::{Entry, LiveEntry, LogError};
 use futures::{StreamExt, stream::BoxStream};
-use proto_msgs::{Config, ConfigId, Epoch, Revision, Slot, hash, vault::VaultIdentity};
+use proto_msgs::{
+    Config, ConfigId, Epoch, Revision, Slot, hash,
+    vault::{VaultIdentity, uri_key},
+};
 use runtime::{BootTime, Shutdown};
 use tokio::{
     task::JoinSet,
@@ -243,7 +246,7 @@ impl Service {
         let mut writers: BTreeMap<String, (Epoch, BTreeSet<ConfigId>)> = BTreeMap::new();
         for (id, tenure) in wanted {
             let Some(entry) = self.configs.get(id) else { continue };
-            let vault = vault_key(&entry.envelope.body.target);
+            let vault = uri_key(&entry.envelope.body.target.uri);
             writers.entry(vault).or_insert((tenure.epoch, BTreeSet::new())).1.insert(*id);
         }
         self.claims.retain(|vault, (epoch, _)| writers.get(vault).is_some_and(|(newest, _)| newest == epoch));
@@ -291,7 +294,7 @@ impl Service {
 
     fn start(&mut self, id: ConfigId, tenure: Tenure, loaded: Loaded) {
         let (revision, epoch, slot) = (loaded.revision, tenure.epoch, slot_of(&loaded.config));
-        let vaults = [&loaded.config.source, &loaded.config.target].map(vault_key);
+        let vaults = [&loaded.config.source, &loaded.config.target].map(|vault| uri_key(&vault.uri));
         let claims = self.claims.entry(vaults[1].clone()).or_insert_with(|| (epoch, TargetClaims::default()));
         if claims.0 != epoch {
             *claims = (epoch, TargetClaims::default());
@@ -312,7 +315,7 @@ impl Service {
     }
 
     fn vault(&mut self, vault: &VaultIdentity, tenure: &Tenure) -> VaultHandle {
-        let handle = self.vaults.entry(vault_key(vault));
+        let handle = self.vaults.entry(uri_key(&vault.uri));
         let handle = handle.or_insert_with(|| VaultHandle::start(self.parts.origin.clone(), &self.settings));
         if tenure.was_anothers {
             handle.go_cautiously();
@@ -329,11 +332,6 @@ impl Service {
         self.membership.leave().await;
         tracing::info!(coordinator_id = %self.parts.origin.member(), "coordinator leaves");
     }
-}
-
-/// What makes two vaults one here: as for the slot.
-fn vault_key(vault: &VaultIdentity) -> String {
-    vault.uri.trim_end_matches('/').to_ascii_lowercase()
 }
 
 fn slot_of(config: &Config) -> Slot {

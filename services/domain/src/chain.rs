@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use proto_msgs::{Config, ItemType};
+use proto_msgs::{Config, ItemType, vault::uri_key};
 
 /// A circle that a config would close.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub struct Cycle {
 pub fn closes_cycle<'a>(new: &Config, others: impl IntoIterator<Item = &'a Config>) -> Option<Cycle> {
     let others: Vec<&Config> = others.into_iter().filter(|other| !other.deleted && other.id != new.id).collect();
     new.spec.item_types.iter().find_map(|&kind| {
-        let way = way(&others, kind, &vault(&new.target.uri), &vault(&new.source.uri))?;
+        let way = way(&others, kind, &uri_key(&new.target.uri), &uri_key(&new.source.uri))?;
         let names = way.into_iter().map(|config| config.spec.name.clone());
         Some(Cycle { kind, configs: std::iter::once(new.spec.name.clone()).chain(names).collect() })
     })
@@ -34,8 +34,8 @@ fn way<'a>(configs: &[&'a Config], kind: ItemType, from: &str, to: &str) -> Opti
         if here == to {
             return Some(path);
         }
-        for config in configs.iter().filter(|c| c.spec.item_types.contains(&kind) && vault(&c.source.uri) == here) {
-            let there = vault(&config.target.uri);
+        for config in configs.iter().filter(|c| c.spec.item_types.contains(&kind) && uri_key(&c.source.uri) == here) {
+            let there = uri_key(&config.target.uri);
             if !reached.contains_key(&there) {
                 reached.insert(there.clone(), path.iter().copied().chain([*config]).collect());
                 next.push_back(there);
@@ -43,10 +43,6 @@ fn way<'a>(configs: &[&'a Config], kind: ItemType, from: &str, to: &str) -> Opti
         }
     }
     None
-}
-
-fn vault(uri: &str) -> String {
-    uri.trim_end_matches('/').to_ascii_lowercase()
 }
 
 #[cfg(test)]

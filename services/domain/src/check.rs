@@ -3,7 +3,7 @@
 use proto_msgs::{
     ConfigId, ConfigSpec, ItemType, RequestCode, Rule, VaultRef,
     error::Refusal,
-    vault::{Side, VaultIdentity},
+    vault::{Side, VaultIdentity, uri_key},
 };
 
 use crate::rule::{Matcher, NameGlob};
@@ -56,7 +56,7 @@ pub fn check_spec(spec: &ConfigSpec) -> Vec<String> {
 /// Whether two vaults can be the pair of a config.
 pub fn check_pair(spec: &ConfigSpec, source: &VaultIdentity, target: &VaultIdentity) -> Result<(), Refusal> {
     let refusal = |detail: String, fix: &str| Err(Refusal::new(RequestCode::NotValidated, detail, fix));
-    if source.uri.trim_end_matches('/').eq_ignore_ascii_case(target.uri.trim_end_matches('/')) {
+    if uri_key(&source.uri) == uri_key(&target.uri) {
         return refusal(format!("source and target are the same vault, {}", source.name), "choose another target");
     }
     if !source.tenant.eq_ignore_ascii_case(&target.tenant) {

@@ -105,9 +105,11 @@ pub fn breaker(
 ) -> BTreeMap<RecordKey, String> {
     let mut held = BTreeMap::new();
     for kind in ItemType::ALL {
-        let of_kind: Vec<_> = due.iter().filter(|key| key.kind == kind).cloned().collect();
-        if let Some(reason) = reason_of_type(kind, index, source, due).filter(|_| !of_kind.is_empty()) {
-            held.extend(of_kind.into_iter().map(|key| (key, reason.clone())));
+        let mut of_kind = due.iter().filter(|key| key.kind == kind).peekable();
+        if of_kind.peek().is_some()
+            && let Some(reason) = reason_of_type(kind, index, source, due)
+        {
+            held.extend(of_kind.map(|key| (key.clone(), reason.clone())));
         }
     }
     let records = index.iter().filter(|(_, entry)| is_standing(entry)).count() as u64;

@@ -29,6 +29,7 @@ use crate::{
 };
 
 pub use step::next;
+pub use view::page;
 
 /// What a plan is made from.
 #[derive(Debug, Clone, Copy)]
@@ -178,7 +179,5 @@ fn listed_state(item: &ItemMeta) -> SideState {
     SideState { version: None, updated: item.updated, attributes: item.attributes.clone(), x5t: item.x5t.clone() }
 }
 
-#[cfg(test)]
-mod rules;
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use broker::{BusError, ask};
 use proto_msgs::{
-    Config, RequestCode, VaultRef,
+    Config, ConfigSpec, Message, RequestCode, VaultRef,
     api::{Accepted, CommandReply, ConfigCommand, ConfigQuery, ConfigReply, ConfigSummary, Done},
     subject::AnyWorker,
     vault::{Side, VaultIdentity},
@@ -59,9 +59,7 @@ async fn query(
     limit: Duration,
 ) -> Result<ConfigReply, Failure> {
     let subject = parts.broker.subjects.config_query(&config.id);
-    let question = parts.origin.envelope(caller.correlation, query);
-    let reply = ask::<ConfigQuery, ConfigReply>(parts.broker.bus.as_ref(), &subject, &question, limit).await;
-    Ok(reply.map_err(|error| nobody(error, "coordinator"))?.body)
+    answer(parts, caller, &subject, query, limit, "coordinator").await
 }
 
 /// Tells a config's coordinator to begin something.
@@ -100,9 +98,21 @@ async fn tell(
     limit: Duration,
 ) -> Result<CommandReply, Failure> {
     let subject = parts.broker.subjects.config_command(&config.id);
-    let question = parts.origin.envelope(caller.correlation, command);
-    let reply = ask::<ConfigCommand, CommandReply>(parts.broker.bus.as_ref(), &subject, &question, limit).await;
-    Ok(reply.map_err(|error| nobody(error, "coordinator"))?.body)
+    answer(parts, caller, &subject, command, limit, "coordinator").await
+}
+
+/// What `who` answers on a subject.
+async fn answer<Q: Message, A: Message>(
+    parts: &GatewayParts,
+    caller: &Caller,
+    subject: &str,
+    question: Q,
+    limit: Duration,
+    who: &str,
+) -> Result<A, Failure> {
+    let question = parts.origin.envelope(caller.correlation, question);
+    let reply = ask(parts.broker.bus.as_ref(), subject, &question, limit).await;
+    Ok(reply.map_err(|error| nobody(error, who))?.body)
 }
 
 /// A coordinator that answers another question than it was asked.
@@ -111,17 +121,29 @@ pub fn stranger() -> Failure {
 }
 
 /// Looks a vault up.
-pub async fn resolve(
+async fn resolve(
     parts: &GatewayParts,
     caller: &Caller,
     side: Side,
     reference: &VaultRef,
 ) -> Result<VaultIdentity, Failure> {
     let subject = parts.broker.subjects.any_worker(AnyWorker::Resolve);
-    let question = parts.origin.envelope(caller.correlation, ResolveVault { side, reference: reference.clone() });
-    let reply = ask::<ResolveVault, ResolveAnswer>(parts.broker.bus.as_ref(), &subject, &question, WORKER).await;
-    let answer = reply.map_err(|error| nobody(error, "worker"))?.body;
+    let question = ResolveVault { side, reference: reference.clone() };
+    let answer: ResolveAnswer = answer(parts, caller, &subject, question, WORKER, "worker").await?;
     answer.map_err(|failure| unresolved(side, failure))
+}
+
+/// Looks up the source and the target of a spec.
+pub async fn resolve_pair(
+    parts: &GatewayParts,
+    caller: &Caller,
+    spec: &ConfigSpec,
+) -> Result<(VaultIdentity, VaultIdentity), Failure> {
+    futures::future::try_join(
+        resolve(parts, caller, Side::Source, &spec.source),
+        resolve(parts, caller, Side::Target, &spec.target),
+    )
+    .await
 }
 
 fn unresolved(side: Side, failure: ResolveFailure) -> Failure {

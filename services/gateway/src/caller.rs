@@ -78,13 +78,11 @@ impl FromRequest for Bare {
     type Future = Pin<Box<dyn Future<Output = Result<Self, Failure>>>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let (request, body) = (request.clone(), web::Bytes::from_request(request, payload));
+        let said = with_body(request, payload);
         Box::pin(async move {
-            let caller = of(&request).await?;
-            query::<Nothing>(&request)?;
-            match body.await {
-                Ok(body) if body.is_empty() => Ok(Self(caller)),
-                Ok(_) | Err(_) => Err(Failure::invalid("this takes no body", "send the request without one")),
+            match said.await? {
+                (caller, Ok(body)) if body.is_empty() => Ok(Self(caller)),
+                (_, Ok(_) | Err(_)) => Err(Failure::invalid("this takes no body", "send the request without one")),
             }
         })
     }
@@ -102,13 +100,25 @@ impl FromRequest for Saying {
     type Future = Pin<Box<dyn Future<Output = Result<Self, Failure>>>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let (request, body) = (request.clone(), web::Bytes::from_request(request, payload));
+        let said = with_body(request, payload);
         Box::pin(async move {
-            let caller = of(&request).await?;
-            query::<Nothing>(&request)?;
-            let body = body.await.map_err(|error| Failure::invalid(error.to_string(), "send a smaller body"))?;
+            let (caller, body) = said.await?;
+            let body = body.map_err(|error| Failure::invalid(error.to_string(), "send a smaller body"))?;
             Ok(Self { caller, body })
         })
+    }
+}
+
+/// Who sends a request without a query, and its body, if that can be read.
+fn with_body(
+    request: &HttpRequest,
+    payload: &mut Payload,
+) -> impl Future<Output = Result<(Caller, Result<web::Bytes, actix_web::Error>), Failure>> + use<> {
+    let (request, body) = (request.clone(), web::Bytes::from_request(request, payload));
+    async move {
+        let caller = of(&request).await?;
+        query::<Nothing>(&request)?;
+        Ok((caller, body.await))
     }
 }
 

@@ -252,8 +252,7 @@ async fn append(
     id: RecordId,
     known: Option<Sequence>,
 ) -> Result<Entry<Record>, LogError> {
-    let log = frame.parts.broker.log();
-    let head = log.record(&id).await?;
+    let head = frame.parts.broker.log().record(&id).await?;
     let revision = frame.revision;
     if let Some(head) = head.as_ref().filter(|head| waits_already(&head.envelope.body, frame, action)) {
         return Ok(head.clone());
@@ -265,9 +264,7 @@ async fn append(
         (Some(_) | None, _) => return Err(LogError::Conflict),
     };
     let state = next(record, action, &frame.matcher, frame.run, revision);
-    let envelope = frame.parts.origin.envelope(frame.correlation, state);
-    let sequence = log.append_record(&envelope, expected).await?;
-    Ok(Entry { time: envelope.time, envelope, sequence })
+    frame.parts.append(frame.correlation, state, expected).await
 }
 
 /// Whether the record waits already for what the step wants: for this very run, which may have been resumed, or because

@@ -147,21 +147,19 @@ async fn ask_for(
     revision: Revision,
     correlation: CorrelationId,
 ) -> Result<Entry<Record>, Refusal> {
-    let log = parts.broker.log();
     let refused = |error: LogError| match error {
         LogError::Conflict => busy(),
         LogError::Unknown | LogError::Unavailable(_) | LogError::Corrupt { .. } | LogError::Encode(_) => {
             Refusal::new(error.code(), "the log could not be read or written", "try again in a moment")
         }
     };
-    let head = log.record(id).await.map_err(refused)?;
+    let head = parts.broker.log().record(id).await.map_err(refused)?;
     let Some(head) = head.filter(|head| !head.envelope.body.removed) else { return Err(not_found(&id.key())) };
     if head.envelope.body.status == Status::Syncing {
         return Err(busy());
     }
-    let envelope = parts.origin.envelope(correlation, lifecycle::asked(head.envelope.body, revision));
-    let sequence = log.append_record(&envelope, head.sequence).await.map_err(refused)?;
-    Ok(Entry { time: envelope.time, envelope, sequence })
+    let asked = lifecycle::asked(head.envelope.body, revision);
+    parts.append(correlation, asked, head.sequence).await.map_err(refused)
 }
 
 fn busy() -> Refusal {

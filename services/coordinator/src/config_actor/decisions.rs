@@ -263,8 +263,7 @@ fn is_off(code: Option<ErrorCode>) -> bool {
 
 async fn make(frame: Frame, seen: Seen) -> Made {
     let written = async {
-        let log = frame.parts.broker.log();
-        let head = log.record(&seen.id).await.map_err(not_written)?;
+        let head = frame.parts.broker.log().record(&seen.id).await.map_err(not_written)?;
         let Some(head) = head.filter(|head| !head.envelope.body.removed) else {
             return Err(not_found(&seen.id.key()));
         };
@@ -275,9 +274,7 @@ async fn make(frame: Frame, seen: Seen) -> Made {
             return Err(if is_attempted { busy(1) } else { went_on() });
         }
         let Some(next) = frame.decision.next(&head, seen.sequence, &frame)? else { return Ok(None) };
-        let envelope = frame.parts.origin.envelope(frame.correlation, next);
-        let sequence = log.append_record(&envelope, head.sequence).await.map_err(not_written)?;
-        Ok(Some(Entry { time: envelope.time, envelope, sequence }))
+        frame.parts.append(frame.correlation, next, head.sequence).await.map(Some).map_err(not_written)
     };
     match written.await {
         Ok(Some(entry)) => Made::Written(Box::new(entry)),

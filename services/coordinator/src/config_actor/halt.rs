@@ -12,7 +12,7 @@ use proto_msgs::{
     run::RunEnd,
 };
 
-use super::{ConfigActor, run::ActiveRun};
+use super::ConfigActor;
 
 /// Under which revision a config's work is sent; none: none is.
 pub(super) fn sent_under(config: &Config, revision: Revision) -> Option<Revision> {
@@ -65,8 +65,7 @@ impl ConfigActor {
 
     /// Ends an interrupted run, once its attempts came in and what it was writing is written.
     pub(super) fn end_interrupted(&mut self, context: &mut Context<Self>) {
-        let is_quiet = |run: &ActiveRun| run.state.is_open() && (run.is_applied || !run.is_applying);
-        let Some(run) = self.run.as_ref().filter(|run| is_quiet(run) && !self.work.has_attempts()) else { return };
+        let Some(run) = self.run.as_ref().filter(|run| run.may_end() && !self.work.has_attempts()) else { return };
         let trigger = run.state.trigger;
         let next = self.want_run(trigger, None);
         if let Some(run) = &mut self.run {

@@ -2,7 +2,7 @@
 //! due is still wanted. Where not, the record says so instead.
 
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
-use broker::{Entry, LogError};
+use broker::LogError;
 use domain::lifecycle;
 use proto_msgs::{ErrorCode, Record, RecordKey};
 
@@ -49,14 +49,10 @@ impl ConfigActor {
 
     /// Appends a state in place of the attempt that a record waits for. It goes back where it was if that fails.
     pub(super) fn write_instead(&mut self, item: Item, record: Record, context: &mut Context<Self>) {
-        let (log, expected) = (self.parts.parts.broker.log(), item.sequence);
-        let envelope = self.parts.parts.origin.envelope(item.correlation, record);
-        let writing = async move {
-            let result = log.append_record(&envelope, expected).await;
-            (envelope, result)
-        };
-        context.spawn(writing.into_actor(self).map(move |(envelope, result), actor, context| match result {
-            Ok(sequence) => actor.hear(Entry { time: envelope.time, envelope, sequence }, context),
+        let (parts, correlation, expected) = (self.parts.parts.clone(), item.correlation, item.sequence);
+        let writing = async move { parts.append(correlation, record, expected).await };
+        context.spawn(writing.into_actor(self).map(move |written, actor, context| match written {
+            Ok(entry) => actor.hear(entry, context),
             // Whatever stands there instead is heard of.
             Err(LogError::Conflict) => {}
             Err(error) => {

@@ -138,7 +138,7 @@ impl ConfigActor {
         let is_complete = listed.failures.is_empty();
         Ok(self.parts.claims.with(|claims| {
             let given = self.given(run, &listed, claims);
-            plan.view(&given, None, usize::MAX, is_complete)
+            plan.view(&given, is_complete)
         }))
     }
 
@@ -150,21 +150,9 @@ impl ConfigActor {
     }
 }
 
-/// One page of a plan that is there with all its items.
+/// One page, of no more than a page may have.
 fn page(whole: &PlanView, after: Option<&RecordKey>, limit: u32) -> PlanView {
-    let limit = limit.clamp(1, PAGE_MAX) as usize;
-    let start = after.map_or(0, |after| whole.items.partition_point(|item| item.key <= *after));
-    let rest = whole.items.get(start..).unwrap_or_default();
-    let items = rest.get(..limit).unwrap_or(rest).to_vec();
-    let next = if rest.len() > limit { items.last().map(|item| item.key.clone()) } else { None };
-    PlanView {
-        items,
-        next,
-        counts: whole.counts.clone(),
-        not_found: whole.not_found.clone(),
-        complete: whole.complete,
-        hash: whole.hash,
-    }
+    domain::plan::page(whole, after, limit.clamp(1, PAGE_MAX) as usize)
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ impl ConfigActor {
         }
         if let Some(run) = &self.run {
             // One that is still writing its plan ends when that is done.
-            if run.state.is_open() && (run.is_applied || !run.is_applying) {
+            if run.may_end() {
                 self.end_run(RunEnd::Cancelled, context);
             }
             return;

@@ -70,6 +70,11 @@ impl ActiveRun {
             marking: Marking::No,
         }
     }
+
+    /// Whether it can be ended: what it was writing of its plan is written.
+    pub(super) fn may_end(&self) -> bool {
+        self.state.is_open() && (self.is_applied || !self.is_applying)
+    }
 }
 
 /// A request that is answered once its run is in the log.

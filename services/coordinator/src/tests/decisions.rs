@@ -11,7 +11,7 @@ use proto_msgs::{
 };
 use tokio::time::sleep;
 
-use super::{INTERVAL, saved};
+use super::{INTERVAL, saved_pair};
 use crate::{
     fixtures::key,
     stage::{Fate, Stage},
@@ -37,7 +37,7 @@ async fn with_conflicts(stage: &Stage) -> Config {
         stage.set("target-kv", name);
         stage.fate(name, Fate::Fails(ErrorCode::TargetConflictActive, Side::Target));
     }
-    let (config, _) = saved(stage, 1, "source-kv", "target-kv").await;
+    let (config, _) = saved_pair(stage).await;
     for name in ["a", "b"] {
         stage.until_status(&config, name, Status::BlockedTargetConflict).await;
         stage.fate(name, Fate::Success);
@@ -91,7 +91,7 @@ async fn what_an_operator_switched_off_stays_so_until_it_is_switched_on() {
     stage.set("source-kv", "a");
     stage
         .play(async {
-            let (config, _) = saved(&stage, 1, "source-kv", "target-kv").await;
+            let (config, _) = saved_pair(&stage).await;
             stage.until_status(&config, "a", Status::Active).await;
             stage.until_runs_ended(&config, 1).await;
             assert_eq!(stage.tell(&config, enable("a", false)).await, Ok(1));
@@ -113,7 +113,7 @@ async fn what_an_operator_switched_off_stays_so_until_it_is_switched_on() {
 async fn with_held_deletes(stage: &Stage) -> Config {
     let names = ["a", "b", "c", "d", "e"];
     names.iter().for_each(|name| stage.set("source-kv", name));
-    let (mut config, revision) = saved(stage, 1, "source-kv", "target-kv").await;
+    let (mut config, revision) = saved_pair(stage).await;
     config.spec.behaviour.propagate_deletes = true;
     stage.save(&config, revision).await;
     for name in names {
@@ -156,7 +156,7 @@ async fn a_delete_that_waits_for_another_attempt_is_not_made_once_deletes_are_sw
     ["a", "b"].iter().for_each(|name| stage.set("source-kv", name));
     stage
         .play(async {
-            let (mut config, revision) = saved(&stage, 1, "source-kv", "target-kv").await;
+            let (mut config, revision) = saved_pair(&stage).await;
             config.spec.behaviour.propagate_deletes = true;
             let revision = stage.save(&config, revision).await;
             stage.until_status(&config, "a", Status::Active).await;
@@ -182,7 +182,7 @@ async fn an_item_that_is_missing_once_keeps_its_record_and_one_that_comes_back_i
     stage.set("source-kv", "b");
     stage
         .play(async {
-            let (config, _) = saved(&stage, 1, "source-kv", "target-kv").await;
+            let (config, _) = saved_pair(&stage).await;
             stage.until_status(&config, "a", Status::Active).await;
             stage.until_runs_ended(&config, 1).await;
             stage.purge("source-kv", "a");
@@ -206,7 +206,7 @@ async fn what_no_longer_matches_the_rule_is_switched_off_at_once() {
     stage.set("source-kv", "a");
     stage
         .play(async {
-            let (mut config, revision): (Config, Revision) = saved(&stage, 1, "source-kv", "target-kv").await;
+            let (mut config, revision): (Config, Revision) = saved_pair(&stage).await;
             stage.until_status(&config, "a", Status::Active).await;
             config.spec.rule = proto_msgs::Rule::Pattern { glob: "b*".to_owned() };
             let edited = stage.now();

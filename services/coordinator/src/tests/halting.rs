@@ -8,7 +8,7 @@ use proto_msgs::{
 };
 use tokio::time::sleep;
 
-use super::{INTERVAL, run_now, saved};
+use super::{INTERVAL, run_now, saved_pair, set_paused};
 use crate::stage::{Fate, Stage};
 
 async fn may_work(stage: &Stage, config: &Config) -> Option<bool> {
@@ -22,18 +22,16 @@ async fn a_paused_config_starts_nothing_and_runs_once_when_it_is_resumed() {
     stage.set("source-kv", "a");
     stage
         .play(async {
-            let (mut config, revision) = saved(&stage, 1, "source-kv", "target-kv").await;
+            let (mut config, revision) = saved_pair(&stage).await;
             stage.until_runs_ended(&config, 1).await;
-            config.spec.paused = true;
-            let revision = stage.save(&config, revision).await;
+            let revision = set_paused(&stage, &mut config, revision, true).await;
             stage.set("source-kv", "b");
             sleep(INTERVAL * 3).await;
             assert_eq!(stage.runs(&config).await.len(), 1);
             assert_eq!(may_work(&stage, &config).await, Some(false));
             let refused = stage.tell(&config, run_now()).await.unwrap_err();
             assert_eq!(refused.code, RequestCode::Unavailable);
-            config.spec.paused = false;
-            stage.save(&config, revision).await;
+            set_paused(&stage, &mut config, revision, false).await;
             stage.until_status(&config, "b", Status::Active).await;
             sleep(INTERVAL / 2).await;
             assert_eq!(stage.runs(&config).await.len(), 2, "one for three that were due");
@@ -49,14 +47,13 @@ async fn a_config_that_never_runs_by_itself_goes_on_after_a_pause_that_interrupt
     stage.world.borrow_mut().fate = Fate::Hangs;
     stage
         .play(async {
-            let (mut config, revision) = saved(&stage, 1, "source-kv", "target-kv").await;
+            let (mut config, revision) = saved_pair(&stage).await;
             config.spec.behaviour.schedule_mode = ScheduleMode::Manual;
             let revision = stage.save(&config, revision).await;
             stage.until("the coordinator answers", async || stage.summary(&config).await.is_some()).await;
             _ = stage.tell(&config, run_now()).await;
             stage.until_status(&config, "a", Status::Syncing).await;
-            config.spec.paused = true;
-            let revision = stage.save(&config, revision).await;
+            let revision = set_paused(&stage, &mut config, revision, true).await;
             stage.until_runs_ended(&config, 1).await;
             let attempts = stage.attempted().len();
             let ended = stage.runs(&config).await.pop().unwrap();
@@ -65,8 +62,7 @@ async fn a_config_that_never_runs_by_itself_goes_on_after_a_pause_that_interrupt
             stage.world.borrow_mut().fate = Fate::Success;
             sleep(INTERVAL * 2).await;
             assert_eq!(stage.attempted().len(), attempts, "nothing is dispatched");
-            config.spec.paused = false;
-            stage.save(&config, revision).await;
+            set_paused(&stage, &mut config, revision, false).await;
             stage.until_status(&config, "a", Status::Active).await;
         })
         .await;
@@ -79,15 +75,13 @@ async fn a_retry_that_was_due_during_a_pause_is_made_after_it() {
     stage.fate("a", Fate::Fails(ErrorCode::TargetBeingDeleted, Side::Target));
     stage
         .play(async {
-            let (mut config, revision) = saved(&stage, 1, "source-kv", "target-kv").await;
+            let (mut config, revision) = saved_pair(&stage).await;
             stage.until_status(&config, "a", Status::Retrying).await;
-            config.spec.paused = true;
-            let revision = stage.save(&config, revision).await;
+            let revision = set_paused(&stage, &mut config, revision, true).await;
             sleep(INTERVAL).await;
             assert_eq!(stage.record(&config, "a").await.unwrap().envelope.body.status, Status::Retrying);
             stage.fate("a", Fate::Success);
-            config.spec.paused = false;
-            stage.save(&config, revision).await;
+            set_paused(&stage, &mut config, revision, false).await;
             stage.until_status(&config, "a", Status::Active).await;
         })
         .await;
@@ -99,7 +93,7 @@ async fn the_emergency_stop_keeps_every_config_still_until_it_is_taken_back() {
     stage.set("source-kv", "a");
     stage
         .play(async {
-            let (config, _) = saved(&stage, 1, "source-kv", "target-kv").await;
+            let (config, _) = saved_pair(&stage).await;
             stage.until_runs_ended(&config, 1).await;
             let revision = stage.stop_all(true, Revision(0)).await;
             stage.set("source-kv", "b");
@@ -121,7 +115,7 @@ async fn a_coordinator_that_starts_while_everything_is_stopped_begins_nothing() 
     stage.stop_all(true, Revision(0)).await;
     stage
         .play(async {
-            let (config, _) = saved(&stage, 1, "source-kv", "target-kv").await;
+            let (config, _) = saved_pair(&stage).await;
             stage.until("the coordinator answers", async || stage.summary(&config).await.is_some()).await;
             sleep(INTERVAL).await;
             assert_eq!((stage.runs(&config).await.len(), stage.world.borrow().listings), (0, 0));
@@ -134,7 +128,7 @@ async fn a_coordinator_that_was_away_over_due_times_runs_once() {
     let stage = Stage::new();
     stage.set("source-kv", "a");
     let config = stage.play(async {
-        let (config, _) = saved(&stage, 1, "source-kv", "target-kv").await;
+        let (config, _) = saved_pair(&stage).await;
         stage.until_runs_ended(&config, 1).await;
         config
     });
@@ -155,10 +149,9 @@ async fn what_was_not_verified_for_two_intervals_is_stale() {
     let stage = Stage::new();
     stage
         .play(async {
-            let (mut config, revision) = saved(&stage, 1, "source-kv", "target-kv").await;
+            let (mut config, revision) = saved_pair(&stage).await;
             stage.until_runs_ended(&config, 1).await;
-            config.spec.paused = true;
-            stage.save(&config, revision).await;
+            set_paused(&stage, &mut config, revision, true).await;
             sleep(INTERVAL).await;
             assert!(!stage.summary(&config).await.unwrap().stale);
             sleep(INTERVAL * 2).await;

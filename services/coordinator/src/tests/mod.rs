@@ -23,6 +23,17 @@ async fn saved(stage: &Stage, bits: u128, source: &str, target: &str) -> (Config
     (config, revision)
 }
 
+/// The same over the one pair of vaults that most tests are about.
+async fn saved_pair(stage: &Stage) -> (Config, Revision) {
+    saved(stage, 1, "source-kv", "target-kv").await
+}
+
+/// Pauses a config, or lets it go on.
+async fn set_paused(stage: &Stage, config: &mut Config, revision: Revision, paused: bool) -> Revision {
+    config.spec.paused = paused;
+    stage.save(config, revision).await
+}
+
 fn run_now() -> ConfigCommand {
     ConfigCommand::Sync { actor: "ann".to_owned() }
 }

@@ -6,7 +6,7 @@ use proto_msgs::{
     plan::PlanAction,
 };
 
-use super::saved;
+use super::{saved_pair, set_paused};
 use crate::{fixtures::key, stage::Stage};
 
 #[tokio::test(start_paused = true)]
@@ -15,10 +15,9 @@ async fn a_plan_shows_what_the_next_run_would_do_and_writes_nothing() {
     stage.set("source-kv", "a");
     stage
         .play(async {
-            let (mut config, revision) = saved(&stage, 1, "source-kv", "target-kv").await;
+            let (mut config, revision) = saved_pair(&stage).await;
             stage.until_runs_ended(&config, 1).await;
-            config.spec.paused = true;
-            stage.save(&config, revision).await;
+            set_paused(&stage, &mut config, revision, true).await;
             stage.set("source-kv", "b");
             stage.set("source-kv", "c");
             let before = stage.written_records();
@@ -42,7 +41,7 @@ async fn those_who_ask_for_a_plan_at_once_get_the_same_one() {
     stage.set("source-kv", "a");
     stage
         .play(async {
-            let (config, _) = saved(&stage, 1, "source-kv", "target-kv").await;
+            let (config, _) = saved_pair(&stage).await;
             stage.until_status(&config, "a", Status::Active).await;
             stage.until_runs_ended(&config, 1).await;
             let listings = stage.world.borrow().listings;
@@ -59,7 +58,7 @@ async fn a_page_of_a_plan_that_is_not_kept_is_refused() {
     let stage = Stage::new();
     stage
         .play(async {
-            let (config, _) = saved(&stage, 1, "source-kv", "target-kv").await;
+            let (config, _) = saved_pair(&stage).await;
             stage.until_runs_ended(&config, 1).await;
             let reply = stage.ask(&config, ConfigQuery::Plan { after: Some(key("a")), limit: 10 }).await;
             let Some(ConfigReply::Refused { refusal }) = reply else { panic!("{reply:?}") };

@@ -5,7 +5,7 @@ use std::time::Duration;
 use proto_msgs::{ErrorCode, Status, api::ConditionKind, run::Trigger, vault::Side};
 use tokio::time::sleep;
 
-use super::saved;
+use super::saved_pair;
 use crate::stage::{Fate, Stage};
 
 #[tokio::test(start_paused = true)]
@@ -17,7 +17,7 @@ async fn a_vault_whose_calls_fail_alike_gets_probes_alone_until_one_succeeds() {
     stage.world.borrow_mut().fate = Fate::Fails(ErrorCode::TransientNetwork, Side::Target);
     stage
         .play(async {
-            let (config, _) = saved(&stage, 1, "source-kv", "target-kv").await;
+            let (config, _) = saved_pair(&stage).await;
             let is_held = async || {
                 let summary = stage.summary(&config).await;
                 let target = summary.into_iter().flat_map(|summary| summary.conditions);

@@ -1,5 +1,7 @@
 //! The plan, rule by rule.
 
+mod rules;
+
 use super::*;
 use crate::fixtures::{REVISION, at, attributes, baseline, config, item, page, record, report, side};
 use crate::lifecycle;

@@ -1,5 +1,7 @@
 //! A plan as it is shown, and the hash by which somebody decides about exactly this one.
 
+use std::collections::BTreeMap;
+
 use proto_msgs::{
     ErrorCode, RecordKey, SetHash, Status,
     plan::{PlanAction, PlanItem, PlanView},
@@ -10,42 +12,42 @@ use super::{Action, Given, Plan, Step};
 use crate::compare::print_of_item;
 
 impl Plan {
-    /// One page of the plan, as it is shown. `given` is what it was made from.
-    pub fn view(&self, given: &Given<'_>, after: Option<&RecordKey>, limit: usize, complete: bool) -> PlanView {
-        let mut view = PlanView {
-            items: Vec::new(),
-            next: None,
-            counts: [(PlanAction::Nothing, self.unchanged)].into(),
-            not_found: self.not_found.clone(),
-            complete,
-            hash: self.hash(given),
-        };
-        for step in &self.steps {
-            *view.counts.entry(word(given, step)).or_default() += 1;
+    /// The whole plan, as it is shown. `given` is what it was made from.
+    pub fn view(&self, given: &Given<'_>, complete: bool) -> PlanView {
+        let items: Vec<_> = self.steps.iter().map(|step| item(given, step)).collect();
+        let mut counts = BTreeMap::from([(PlanAction::Nothing, self.unchanged)]);
+        for item in &items {
+            *counts.entry(item.action).or_default() += 1;
         }
-        let mut rest = self.steps.iter().filter(|step| after.is_none_or(|after| step.key > *after));
-        view.items = rest.by_ref().take(limit).map(|step| item(given, step)).collect();
-        view.next = rest.next().and_then(|_| view.items.last().map(|item| item.key.clone()));
-        view
+        let hash = hash(given, &items);
+        PlanView { items, next: None, counts, not_found: self.not_found.clone(), complete, hash }
     }
+}
 
-    /// Of the whole plan: another step, another state of a record or another state of its source is another hash.
-    pub fn hash(&self, given: &Given<'_>) -> SetHash {
-        let mut hash = Xxh3::new();
-        for step in &self.steps {
-            let item = item(given, step);
-            let code = item.code.map_or("", ErrorCode::as_str);
-            for text in [step.key.kind.as_str(), &step.key.name.key(), item.action.as_str(), code] {
-                hash.update(&(text.len() as u64).to_le_bytes());
-                hash.update(text.as_bytes());
-            }
-            let sequence = given.index.get(&step.key).map_or(0, |entry| entry.sequence.0);
-            let source = given.source.live(&step.key).map_or(0, |listed| print_of_item(&listed.item));
-            hash.update(&sequence.to_le_bytes());
-            hash.update(&source.to_le_bytes());
+/// One page of a plan that is there with all its items.
+pub fn page(whole: &PlanView, after: Option<&RecordKey>, limit: usize) -> PlanView {
+    let start = after.map_or(0, |after| whole.items.partition_point(|item| item.key <= *after));
+    let rest = whole.items.get(start..).unwrap_or_default();
+    let items = rest.get(..limit).unwrap_or(rest).to_vec();
+    let next = if rest.len() > limit { items.last().map(|item| item.key.clone()) } else { None };
+    PlanView { items, next, counts: whole.counts.clone(), not_found: whole.not_found.clone(), ..*whole }
+}
+
+/// Of all steps: another step, another state of a record or another state of its source is another hash.
+fn hash(given: &Given<'_>, items: &[PlanItem]) -> SetHash {
+    let mut hash = Xxh3::new();
+    for PlanItem { key, action, code, .. } in items {
+        let code = code.map_or("", ErrorCode::as_str);
+        for text in [key.kind.as_str(), &key.name.key(), action.as_str(), code] {
+            hash.update(&(text.len() as u64).to_le_bytes());
+            hash.update(text.as_bytes());
         }
-        SetHash(hash.digest128())
+        let sequence = given.index.get(key).map_or(0, |entry| entry.sequence.0);
+        let source = given.source.live(key).map_or(0, |listed| print_of_item(&listed.item));
+        hash.update(&sequence.to_le_bytes());
+        hash.update(&source.to_le_bytes());
     }
+    SetHash(hash.digest128())
 }
 
 fn item(given: &Given<'_>, step: &Step) -> PlanItem {

@@ -13,7 +13,6 @@ use futures::{StreamExt, stream};
 use proto_msgs::{
     Config, ConfigSpec, RequestCode, Revision,
     api::{Accepted, ApiRole, ConfigCommand, ConfigView, NameReservation, Page},
-    vault::Side,
 };
 
 use super::{Answer, Parts, find};
@@ -61,11 +60,7 @@ pub async fn create(parts: Parts, caller: Caller, request: HttpRequest, body: we
     caller.needs(ApiRole::Operator)?;
     query::<Nothing>(&request)?;
     let spec = spec_of(&body)?;
-    let (source, target) = futures::future::try_join(
-        asking::resolve(&parts, &caller, Side::Source, &spec.source),
-        asking::resolve(&parts, &caller, Side::Target, &spec.target),
-    )
-    .await?;
+    let (source, target) = asking::resolve_pair(&parts, &caller, &spec).await?;
     domain::check::check_pair(&spec, &source, &target)?;
     let change = caller.change(&parts, "create", None)?;
     let (id, created) = (parts.origin.config_id(), change.at);

@@ -8,7 +8,7 @@ use broker::LogError;
 use proto_msgs::{
     Config, ConfigSpec, RequestCode, Revision, VaultRef,
     api::{ApiRole, ConfigView, NameReservation, ReasonBody},
-    vault::{Side, VaultIdentity},
+    vault::{Side, VaultIdentity, uri_key},
 };
 use serde::Deserialize;
 
@@ -142,7 +142,7 @@ fn check_fixed(before: &ConfigSpec, spec: &ConfigSpec) -> Result<(), Failure> {
 }
 
 fn is_same(before: &VaultRef, wanted: &VaultRef) -> bool {
-    let same = |a: &str, b: &str| a.trim_end_matches('/').eq_ignore_ascii_case(b.trim_end_matches('/'));
+    let same = |a: &str, b: &str| uri_key(a) == uri_key(b);
     match (before, wanted) {
         (VaultRef::Discovered(before), VaultRef::Discovered(wanted)) => same(&before.vault, &wanted.vault),
         (VaultRef::ByHand(before), VaultRef::ByHand(wanted)) => {
@@ -163,11 +163,7 @@ fn written(vault: &VaultRef) -> String {
 
 /// Looks both vaults up again: they must be there, be a pair for the wider spec, and be the ones the config was made for.
 async fn check_vaults(parts: &Parts, caller: &Caller, before: &Config, spec: &ConfigSpec) -> Result<(), Failure> {
-    let (source, target) = futures::future::try_join(
-        asking::resolve(parts, caller, Side::Source, &before.spec.source),
-        asking::resolve(parts, caller, Side::Target, &before.spec.target),
-    )
-    .await?;
+    let (source, target) = asking::resolve_pair(parts, caller, &before.spec).await?;
     for (side, before, now) in [(Side::Source, &before.source, &source), (Side::Target, &before.target, &target)] {
         if is_replaced(before, now) {
             let detail = format!("{}: another vault has the name {} now", side.as_str(), now.name);
@@ -178,10 +174,6 @@ async fn check_vaults(parts: &Parts, caller: &Caller, before: &Config, spec: &Co
 }
 
 fn is_replaced(before: &VaultIdentity, now: &VaultIdentity) -> bool {
-    let is_other = |before: &str, now: &str| !before.eq_ignore_ascii_case(now);
     let ids = before.resource_id.as_deref().zip(now.resource_id.as_deref());
-    ids.map_or_else(
-        || is_other(before.uri.trim_end_matches('/'), now.uri.trim_end_matches('/')),
-        |(before, now)| is_other(before, now),
-    )
+    ids.map_or_else(|| uri_key(&before.uri) != uri_key(&now.uri), |(before, now)| !before.eq_ignore_ascii_case(now))
 }

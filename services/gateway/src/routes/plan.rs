@@ -28,5 +28,5 @@ pub async fn get(parts: Parts, caller: Caller, config: web::Path<String>, reques
 
 fn page(of: ConfigId, plan: PlanView) -> PlanPage {
     let PlanView { items, next, counts, not_found, complete, hash } = plan;
-    PlanPage { items, next: next.map(|after| encode(&Of { of, after })), counts, not_found, complete, hash }
+    PlanView { items, next: next.map(|after| encode(&Of { of, after })), counts, not_found, complete, hash }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proto_msgs::{
     ItemName, RequestCode, SetHash,
     api::PAGE_MAX,
-    plan::{PlanAction, PlanItem, PlanPage},
+    plan::{PlanAction, PlanItem, PlanPage, PlanView},
 };
 use serde::Serialize;
 
@@ -39,7 +39,7 @@ async fn whole(client: &Client, config: &str) -> Result<Plan, Failure> {
     for _ in 0..PAGES_MAX {
         let asked = query(&[("limit", Some(limit.as_str())), ("cursor", cursor.as_deref())]);
         let page: PlanPage = client.get(&format!("{path}?{asked}")).await?;
-        let PlanPage { items, next, counts, not_found, complete, hash } = page;
+        let PlanView { items, next, counts, not_found, complete, hash } = page;
         match &mut plan {
             Some(plan) if plan.hash == hash => plan.items.extend(items),
             Some(_) => {

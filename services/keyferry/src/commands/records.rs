@@ -28,8 +28,8 @@ pub enum Records {
         #[command(flatten)]
         config: ConfigArg,
         /// Only records in this status.
-        #[arg(long, value_parser = PossibleValuesParser::new(Status::ALL.iter().map(|status| status.as_str())))]
-        status: Option<String>,
+        #[arg(long, value_parser = status())]
+        status: Option<Status>,
         /// Only items of this type.
         #[arg(long = "type", value_parser = PossibleValuesParser::new(ItemType::ALL.map(ItemType::as_str)))]
         kind: Option<String>,
@@ -91,7 +91,8 @@ impl Records {
         let client = invocation.client()?;
         match self {
             Self::List { config, status, kind, name } => {
-                let filters = [("status", status.as_deref()), ("type", kind.as_deref()), ("name", name.as_deref())];
+                let filters =
+                    [("status", status.map(Status::as_str)), ("type", kind.as_deref()), ("name", name.as_deref())];
                 let views: Vec<RecordView> =
                     client.all(&path(&["configs", &config.config, "records"]), &filters).await?;
                 invocation.answer(&views, || list(&views))

@@ -7,16 +7,11 @@ use domain::{
     attempt::Resolved,
     deletes::{self, AtTarget, Confirmation, PointRead},
 };
-use proto_msgs::{
-    ErrorCode,
-    config::DeleteTrigger,
-    record::OutcomeKind,
-    vault::{Side, SideState},
-};
+use proto_msgs::{ErrorCode, config::DeleteTrigger, record::OutcomeKind, vault::Side};
 use vault::{Answer, VaultError, VaultErrorKind};
 
 use super::{
-    confirm, unresolved,
+    confirm, steps, unresolved,
     work::{End, Halt, Work},
 };
 
@@ -38,7 +33,7 @@ pub(super) async fn propagate(work: &mut Work<'_>, seen: DeleteTrigger) -> Resul
             ));
         }
     }
-    let target = at_target(work).await?;
+    let target = steps::glance(work).await?;
     match deletes::at_target(work.baseline(), target.as_ref()) {
         AtTarget::Delete => delete(work).await,
         AtTarget::Gone => Ok(End::Deleted(gone(work))),
@@ -70,18 +65,6 @@ fn point_read<T>(answer: Result<Answer<T>, VaultError>) -> Result<PointRead, Vau
         Err(error) if error.kind == VaultErrorKind::NotFound => Ok(PointRead::NotFound),
         Err(error) => Err(error),
     }
-}
-
-async fn at_target(work: &mut Work<'_>) -> Result<Option<SideState>, Halt> {
-    let vault = work.open(Side::Target).await?;
-    let meta = vault.read_meta(work.kind(), &work.name(), work.correlation).await;
-    let seen = match work.glanced(meta) {
-        Ok(meta) => Some(meta.value),
-        Err(error) if error.kind == VaultErrorKind::NotFound => None,
-        Err(error) => return Err(error.into()),
-    };
-    work.seen.clone_from(&seen);
-    Ok(seen)
 }
 
 /// The target is as it was left, so that no older attempt did anything.

@@ -112,30 +112,14 @@ async fn look(work: &mut Work<'_>, source: Option<&SecretValue>) -> Result<Seen,
         Err(error) if error.kind == VaultErrorKind::NotFound => Look::Absent,
         // Whoever may not read the value may still see what is there.
         Err(error) if error.kind == VaultErrorKind::Disabled => {
-            look_at_meta(work, &*vault, |state| Look::Disabled { state }).await?
+            steps::glance(work).await?.map_or(Look::Absent, |state| Look::Disabled { state })
         }
         Err(error) if error.kind == VaultErrorKind::Forbidden => {
-            look_at_meta(work, &*vault, |state| Look::Unreadable { state }).await?
+            steps::glance(work).await?.map_or(Look::Absent, |state| Look::Unreadable { state })
         }
         Err(error) => return Err(error.into()),
     };
     Ok(Seen { look, value: None })
-}
-
-async fn look_at_meta(
-    work: &mut Work<'_>,
-    vault: &dyn Vault,
-    there: impl FnOnce(SideState) -> Look,
-) -> Result<Look, Halt> {
-    let meta = vault.read_meta(work.kind(), &work.name(), work.correlation).await;
-    match work.listed(meta) {
-        Ok(meta) => {
-            work.seen = Some(meta.value.clone());
-            Ok(there(meta.value))
-        }
-        Err(error) if error.kind == VaultErrorKind::NotFound => Ok(Look::Absent),
-        Err(error) => Err(error.into()),
-    }
 }
 
 /// What the source was in the version that the target holds, if an older attempt was about to write that: the newest

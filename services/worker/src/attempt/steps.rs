@@ -43,7 +43,10 @@ async fn guard(
 ) -> Result<Decision, Halt> {
     let policy = work.command.behaviour.drift_policy;
     let glanced = match look {
-        None if policy == DriftPolicy::Block => Some(glance(work).await?),
+        None if policy == DriftPolicy::Block => {
+            let there = |state| Look::Present { state, same_content: false };
+            Some(glance(work).await?.map_or(Look::Absent, there))
+        }
         Some(_) | None => None,
     };
     let (Some(look), Some(baseline)) = (look.or(glanced.as_ref()), work.baseline()) else { return Ok(decision) };
@@ -62,16 +65,16 @@ async fn guard(
     Ok(decision)
 }
 
-/// Looks at the target's metadata alone.
-async fn glance(work: &mut Work<'_>) -> Result<Look, Halt> {
+/// Looks at the target's metadata alone; none: nothing is there.
+pub(super) async fn glance(work: &mut Work<'_>) -> Result<Option<SideState>, Halt> {
     let vault = work.open(Side::Target).await?;
     let meta = vault.read_meta(work.kind(), &work.name(), work.correlation).await;
     match work.glanced(meta) {
         Ok(meta) => {
             work.seen = Some(meta.value.clone());
-            Ok(Look::Present { state: meta.value, same_content: false })
+            Ok(Some(meta.value))
         }
-        Err(error) if error.kind == VaultErrorKind::NotFound => Ok(Look::Absent),
+        Err(error) if error.kind == VaultErrorKind::NotFound => Ok(None),
         Err(error) => Err(error.into()),
     }
 }
