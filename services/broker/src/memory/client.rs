@@ -53,10 +53,13 @@ impl MemoryClient {
     }
 
     pub(super) async fn until_up(&self) {
-        let mut up = self.with(|state| state.clients[self.id].up.subscribe());
-        if up.wait_for(|is_up| *is_up).await.is_err() {
-            // Only when the server is gone, which this client keeps.
-            std::future::pending().await
+        loop {
+            let up =
+                self.with(|state| (!state.is_up(self.id)).then(|| state.clients[self.id].up.clone().notified_owned()));
+            match up {
+                Some(up) => up.await,
+                None => return,
+            }
         }
     }
 
@@ -68,7 +71,7 @@ impl MemoryClient {
     ) -> Result<(R, bool), ReadError> {
         let looking = async {
             self.until_up().await;
-            let fate = self.with(|state| state.fate(self.id, What::Read, subject));
+            let fate = self.with(|state| state.fate(self.id, What::Read, subject, &[]));
             let mut breaks_off = false;
             match fate {
                 Fate::Fine | Fate::Twice => {}

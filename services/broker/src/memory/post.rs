@@ -56,6 +56,8 @@ pub(super) struct Subscription {
     follows: bool,
     /// What is late on its way; what comes after it waits.
     held_until: Instant,
+    /// How often its line was cut: what was on its way over the line before is gone.
+    cuts: u64,
     /// It was full when something came.
     missed: bool,
     to: mpsc::Sender<Post>,
@@ -115,6 +117,14 @@ impl Post {
             Self::Gap => "",
         }
     }
+
+    fn payload(&self) -> &[u8] {
+        match self {
+            Self::Message(message) => &message.payload,
+            Self::Stored(stored) => &stored.payload,
+            Self::Gap => &[],
+        }
+    }
 }
 
 /// What a follower's or a subscriber's end needs.
@@ -128,8 +138,8 @@ impl State {
     // Lines.
 
     pub(super) fn connect(&mut self, name: &str) -> ClientId {
-        let up = tokio::sync::watch::Sender::new(true);
-        self.clients.push(Client { name: name.into(), line: Line::Up, up, waiting: Default::default() });
+        let (up, waiting) = (Default::default(), Default::default());
+        self.clients.push(Client { name: name.into(), line: Line::Up, up, waiting });
         self.clients.len() - 1
     }
 
@@ -140,7 +150,10 @@ impl State {
     pub(super) fn cut(&mut self, client: ClientId) {
         if self.is_up(client) {
             self.clients[client].line = Line::Cut;
-            self.clients[client].up.send_replace(false);
+            let now = self.now();
+            for subscription in self.subscriptions.values_mut().filter(|one| one.client == client) {
+                (subscription.held_until, subscription.cuts) = (now, subscription.cuts + 1);
+            }
         }
     }
 
@@ -150,7 +163,7 @@ impl State {
             return;
         }
         self.clients[client].line = Line::Up;
-        self.clients[client].up.send_replace(true);
+        self.clients[client].up.notify_waiters();
         for subscription in self.subscriptions.values_mut().filter(|one| one.client == client && one.follows) {
             subscription.push(Post::Gap);
         }
@@ -161,7 +174,6 @@ impl State {
 
     pub(super) fn remove(&mut self, client: ClientId) {
         self.clients[client].line = Line::Removed;
-        self.clients[client].up.send_replace(false);
         self.clients[client].waiting.clear();
         self.subscriptions.retain(|_, one| one.client != client);
     }
@@ -178,11 +190,11 @@ impl State {
     }
 
     fn depart(&mut self, command: Command) {
-        let (what, subject) = match &command.body {
-            Body::Append { append, .. } => (What::Append, &append.subject),
-            Body::Message { what, subject, .. } => (*what, subject),
+        let (what, subject, payload) = match &command.body {
+            Body::Append { append, .. } => (What::Append, &append.subject, &append.payload),
+            Body::Message { what, subject, payload, .. } => (*what, subject, payload),
         };
-        match self.fate(command.client, what, subject) {
+        match self.fate(command.client, what, subject, payload) {
             Fate::Fine => self.arrive(command),
             Fate::Late(by) => self.later(by, move |state| state.arrive(command)),
             Fate::AnsweredLate(by) => self.arrive_and_answer_late(command, by),
@@ -255,7 +267,7 @@ impl State {
         if self.clients[client].line != Line::Removed {
             let Subscribe { pattern, group, follows } = wanted;
             let (id, held_until) = (self.new_id(), self.now());
-            let one = Subscription { client, pattern, group, follows, held_until, missed: false, to };
+            let one = Subscription { client, pattern, group, follows, held_until, cuts: 0, missed: false, to };
             self.subscriptions.insert(id, one);
         }
         posts
@@ -286,7 +298,7 @@ impl State {
     fn deliver(&mut self, id: u64, post: &Post) {
         let Some(one) = self.subscriptions.get(&id) else { return };
         let what = if one.follows { What::Live } else { What::Delivery };
-        let (times, by) = match self.fate(one.client, what, post.subject()) {
+        let (times, by) = match self.fate(one.client, what, post.subject(), post.payload()) {
             Fate::Fine | Fate::Unanswered => (1, Duration::ZERO),
             Fate::Late(by) | Fate::AnsweredLate(by) => (1, by),
             Fate::Lost => (0, Duration::ZERO),
@@ -305,9 +317,11 @@ impl State {
             return one.push(post);
         }
         one.held_until = due;
+        let cuts = one.cuts;
         self.later(due - now, move |state| {
             if let Some(one) = state.subscriptions.get_mut(&id)
                 && state.clients[one.client].line == Line::Up
+                && one.cuts == cuts
             {
                 one.push(post);
             }

@@ -53,6 +53,11 @@ impl MemoryServer {
         self.with(|state| state.written().to_vec())
     }
 
+    /// As [`Self::written`], without so many of the first.
+    pub fn written_after(&self, known: usize) -> Vec<Written> {
+        self.with(|state| state.written().get(known..).unwrap_or_default().to_vec())
+    }
+
     pub(super) fn subjects(&self) -> &Subjects {
         &self.subjects
     }

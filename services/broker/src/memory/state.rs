@@ -7,7 +7,7 @@ use std::{
 };
 
 use proto_msgs::{Sequence, Timestamp, subject::Subjects};
-use tokio::{sync::watch, time::Instant};
+use tokio::{sync::Notify, time::Instant};
 
 use super::{
     post::{Command, Inboxes, Post, Subscription},
@@ -38,8 +38,8 @@ pub(super) type ClientId = usize;
 pub(super) struct Client {
     pub(super) name: Arc<str>,
     pub(super) line: Line,
-    /// Whether the line is up, for whoever waits.
-    pub(super) up: watch::Sender<bool>,
+    /// Tells whoever waits that the line is up. No `watch`: that wakes in an order of its own chance.
+    pub(super) up: Arc<Notify>,
     /// Sent while it was cut.
     pub(super) waiting: VecDeque<Command>,
 }
@@ -94,8 +94,8 @@ impl State {
         self.weather = weather;
     }
 
-    pub(super) fn fate(&mut self, client: ClientId, what: What, subject: &str) -> Fate {
-        (self.weather)(&Crossing { client: &self.clients[client].name, what, subject })
+    pub(super) fn fate(&mut self, client: ClientId, what: What, subject: &str, payload: &[u8]) -> Fate {
+        (self.weather)(&Crossing { client: &self.clients[client].name, what, subject, payload })
     }
 
     pub(super) fn written(&self) -> &[Written] {

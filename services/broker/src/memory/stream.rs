@@ -8,7 +8,7 @@ use std::{
 
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
 use proto_msgs::Sequence;
-use tokio::sync::watch;
+use tokio::sync::{Notify, futures::OwnedNotified};
 
 use super::pattern::{Pattern, Transform};
 use crate::{
@@ -31,7 +31,7 @@ pub(super) struct MemoryStream {
     messages: BTreeMap<u64, Stored>,
     by_subject: BTreeMap<String, VecDeque<u64>>,
     newest: u64,
-    stored: watch::Sender<u64>,
+    stored: Arc<Notify>,
 }
 
 impl MemoryStream {
@@ -74,7 +74,7 @@ impl MemoryStream {
             messages: BTreeMap::new(),
             by_subject: BTreeMap::new(),
             newest: 0,
-            stored: watch::Sender::new(0),
+            stored: Arc::default(),
         }
     }
 
@@ -118,7 +118,7 @@ impl MemoryStream {
             }
         }
         self.messages.insert(self.newest, message);
-        self.stored.send_replace(self.newest);
+        self.stored.notify_waiters();
         Sequence(self.newest)
     }
 
@@ -163,8 +163,8 @@ impl MemoryStream {
         rest.find(|stored| filter.matches(&stored.subject)).cloned().ok_or(Sequence(from.0.max(self.newest + 1)))
     }
 
-    /// Tells of everything stored from now on.
-    pub(super) fn watch(&self) -> watch::Receiver<u64> {
-        self.stored.subscribe()
+    /// Tells of the next message that is stored.
+    pub(super) fn watch(&self) -> OwnedNotified {
+        self.stored.clone().notified_owned()
     }
 }

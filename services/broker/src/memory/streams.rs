@@ -120,7 +120,7 @@ impl Streams for MemoryClient {
 async fn next(client: &MemoryClient, stream: usize, filter: &Pattern, mut from: Sequence) -> Stored {
     loop {
         client.until_up().await;
-        let (next, mut stored) = client.with(|state| {
+        let (next, stored) = client.with(|state| {
             let stream = &state.streams[stream];
             (stream.next(filter, from), stream.watch())
         });
@@ -128,10 +128,7 @@ async fn next(client: &MemoryClient, stream: usize, filter: &Pattern, mut from: 
             Ok(message) => return message,
             Err(later) => from = later,
         }
-        if stored.changed().await.is_err() {
-            // Only when the server is gone, which this client keeps.
-            std::future::pending::<()>().await;
-        }
+        stored.await;
     }
 }
 

@@ -14,6 +14,8 @@ pub struct Crossing<'a> {
     pub what: What,
     /// Where it goes; of a read, what is read.
     pub subject: &'a str,
+    /// What is in it; of a read, nothing.
+    pub payload: &'a [u8],
 }
 
 /// What kind of message it is.

@@ -10,7 +10,7 @@ use proto_msgs::Timestamp;
 use tokio::sync::oneshot;
 
 use super::{
-    MemoryAzure,
+    Done, MemoryAzure, Slot,
     fate::{End, MemoryCall},
     refusal::Refusal,
     state::State,
@@ -86,12 +86,19 @@ impl MemoryAzure {
         effect: impl FnOnce(&mut Store, Moment) -> Result<T, Refusal> + Send + 'static,
     ) -> Outcome<T> {
         let (sender, mut receiver) = oneshot::channel();
-        let (address, sent) = (uri.to_owned(), call.clone());
+        let (address, sent, caller) = (uri.to_owned(), call.clone(), self.caller.clone());
         let ticket = {
             let (mut state, now) = self.lock();
+            let left = now;
             let arrival = move |state: &mut State, now: Timestamp| {
                 let moment = state.moment(now);
+                let before = witnessed(state, &address, &sent, moment);
                 let done = state.enter(&address, &sent).and_then(|store| effect(store, moment));
+                if let (Some(by), Some(kind), Some(item), true) = (caller, sent.kind, &sent.item, done.is_ok()) {
+                    let after = witnessed(state, &address, &sent, moment);
+                    let (vault, operation, item) = (sent.vault.clone(), sent.operation, item.clone());
+                    state.done.push(Done { by, sent: left, at: now, vault, operation, kind, item, before, after });
+                }
                 // Whoever waited may have given up.
                 let _ = sender.send((done, state.request_id(), now));
             };
@@ -119,6 +126,12 @@ impl MemoryAzure {
             *store.calls.entry(call.operation).or_default() += 1;
         }
     }
+}
+
+/// What is under the name that a write of a named caller is about.
+fn witnessed(state: &State, uri: &str, call: &MemoryCall, at: Moment) -> Option<Slot> {
+    let store = state.stores.get(&uri.to_ascii_lowercase())?;
+    store.peek(call.kind?, call.item.as_ref()?, at.now)
 }
 
 fn reachable(call: &MemoryCall, end: End) -> Result<(), VaultError> {

@@ -8,6 +8,9 @@ use super::item::{Content, Format, Version};
 use crate::SecretValue;
 
 const MARK: &str = "certificate";
+/// Stands in everything that a simulated Azure makes up in place of private keys and backups, so that it can be looked
+/// for where it must not be.
+pub const PRIVATE: &str = "^private^";
 
 /// What can be read off an exported certificate.
 pub(super) struct Material {

@@ -12,6 +12,7 @@
 mod access;
 mod call;
 mod client;
+mod done;
 mod fate;
 mod item;
 mod listing;
@@ -40,8 +41,10 @@ use proto_msgs::{
     vault::{Side, VaultIdentity},
 };
 
+pub use done::Done;
 pub use fate::{End, Fate, MemoryCall};
 pub use item::{Content, Format, Item, Slot, Version};
+pub use material::PRIVATE;
 pub use owner::{NewCertificate, Owner};
 
 use fate::Fates;
@@ -57,12 +60,14 @@ pub struct MemoryAzure {
     state: Arc<Mutex<State>>,
     clock: ServerClock,
     fates: Fates,
+    /// Under whose name writes are remembered; none: they are not.
+    caller: Option<Arc<str>>,
 }
 
 impl MemoryAzure {
     /// An Azure without vaults, where every call is answered at once. Ids are made from `seed`.
     pub fn new(clock: ServerClock, seed: u64) -> Self {
-        Self { state: Arc::new(Mutex::new(State::new(seed))), clock, fates: Arc::new(|_| Fate::FINE) }
+        Self { state: Arc::new(Mutex::new(State::new(seed))), clock, fates: Arc::new(|_| Fate::FINE), caller: None }
     }
 
     /// The same Azure, as a caller reaches it whose calls fare as the function says: every worker may have its own luck.
@@ -71,6 +76,17 @@ impl MemoryAzure {
     #[must_use]
     pub fn with_fates(&self, fates: impl Fn(&MemoryCall) -> Fate + Send + Sync + 'static) -> Self {
         Self { fates: Arc::new(fates), ..self.clone() }
+    }
+
+    /// The same Azure, which remembers what is written from here under that name: see [`Self::done`].
+    #[must_use]
+    pub fn with_caller(&self, caller: &str) -> Self {
+        Self { caller: Some(caller.into()), ..self.clone() }
+    }
+
+    /// Every write of a named caller that took effect, in that order.
+    pub fn done(&self) -> Vec<Done> {
+        self.lock().0.done.clone()
     }
 
     /// Adds an empty vault; in place of the one at that address, if there is one, as somebody does who deletes a vault

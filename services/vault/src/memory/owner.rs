@@ -58,7 +58,7 @@ impl Owner {
             store.certificate_writable(name, at.now)?;
             let content = Content::Certificate {
                 x5t: store.random.id(),
-                key: Arc::new(SecretValue::from_text(store.random.id())),
+                key: Arc::new(SecretValue::from_text(store.random.private())),
                 key_type: certificate.key_type.clone(),
                 format: certificate.format,
                 exportable: certificate.exportable,

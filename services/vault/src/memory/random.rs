@@ -2,6 +2,8 @@
 
 use proto_msgs::VersionId;
 
+use super::material::PRIVATE;
+
 #[derive(Debug, Clone)]
 pub(super) struct Random(u64);
 
@@ -26,6 +28,11 @@ impl Random {
     /// 32 hex digits.
     pub(super) fn id(&mut self) -> String {
         format!("{:016x}{:016x}", self.next(), self.next())
+    }
+
+    /// What stands for something private.
+    pub(super) fn private(&mut self) -> String {
+        format!("{PRIVATE}{}", self.id())
     }
 
     /// In no order: a version's id does not tell its age.

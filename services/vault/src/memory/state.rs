@@ -8,6 +8,7 @@ use std::{
 use proto_msgs::{Timestamp, vault::Side};
 
 use super::{
+    done::Done,
     fate::MemoryCall,
     item::Item,
     random::Random,
@@ -30,6 +31,7 @@ pub(super) struct State {
     pub unknown: BTreeSet<Side>,
     pub phase: Duration,
     pub empty_first_pages: bool,
+    pub done: Vec<Done>,
     requests: Random,
     backups: BTreeMap<String, Backup>,
     under_way: BTreeMap<Ticket, Effect>,
@@ -54,6 +56,7 @@ impl State {
             unknown: BTreeSet::new(),
             phase: Duration::ZERO,
             empty_first_pages: false,
+            done: Vec::new(),
             backups: BTreeMap::new(),
             under_way: BTreeMap::new(),
             sent: 0,
@@ -109,7 +112,7 @@ impl State {
 
     /// Keeps a backup; the blob names it.
     pub(super) fn seal(&mut self, backup: Backup) -> String {
-        let blob = format!("backup{}", self.random.id());
+        let blob = format!("backup{}", self.random.private());
         self.backups.insert(blob.clone(), backup);
         blob
     }

@@ -55,7 +55,7 @@ impl Store {
     ) -> Result<SideState, Refusal> {
         check(&attributes)?;
         self.plain_writable(ItemType::Keys, name, at.now)?;
-        let material = Arc::new(SecretValue::from_text(self.random.id()));
+        let material = Arc::new(SecretValue::from_text(self.random.private()));
         let content = Content::Key { material, key_type: key_type.to_owned() };
         self.add_version(ItemType::Keys, name, Attributes { content_type: None, ..attributes }, content, None, at)
     }
