@@ -35,7 +35,7 @@ impl ConfigActor {
         }
         self.removing_until = Some(self.now().plus(Duration::MAX));
         let (parts, config, revision) = (self.parts.parts.clone(), self.config.clone(), self.revision);
-        let removing = remove(parts, config, revision, self.runs.last.clone());
+        let removing = remove(parts, config, revision);
         context.spawn(removing.into_actor(self).map(|result, actor, context| match result {
             Ok(()) => {
                 tracing::info!(config_id = %actor.id(), "config was removed");
@@ -49,15 +49,12 @@ impl ConfigActor {
     }
 }
 
-async fn remove(
-    parts: CoordinatorParts,
-    config: Config,
-    revision: Revision,
-    last: Option<Entry<Run>>,
-) -> Result<(), LogError> {
+async fn remove(parts: CoordinatorParts, config: Config, revision: Revision) -> Result<(), LogError> {
     let (log, correlation) = (parts.broker.log(), config.change.correlation_id);
-    // A run that another owner left open is over, too.
-    if let Some(Entry { envelope, sequence, .. }) = last.filter(|last| last.envelope.body.is_open()) {
+    // A run that another owner left open is over, too. Read again each time: a removal that broke off may have ended it.
+    if let Some(Entry { envelope, sequence, .. }) =
+        log.run(&config.id).await?.filter(|last| last.envelope.body.is_open())
+    {
         let (ended, end) = (Some(parts.origin.now()), Some(RunEnd::Cancelled));
         let run = Run { phase: Phase::Ended, ended, end, ..envelope.body };
         log.append_run(&parts.origin.envelope(correlation, run), sequence).await?;
