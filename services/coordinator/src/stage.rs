@@ -33,10 +33,10 @@ use crate::{
     fixtures::{at, change, item, report},
 };
 
-const SECOND: Duration = Duration::from_secs(1);
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
 /// Longest that is waited for anything; nothing takes that long by itself.
 const PATIENCE: Duration = Duration::from_secs(2 * 3_600);
-const WORKER: &str = "worker-1";
+pub(crate) const WORKER: &str = "worker-1";
 
 /// How an attempt ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,7 +96,17 @@ impl Stage {
 
     pub(crate) async fn beside<T>(
         &self,
+        coordinator: (CoordinatorParts, Shutdown),
+        story: impl Future<Output = T>,
+    ) -> T {
+        self.beside_worker(coordinator, self.worker(), story).await
+    }
+
+    /// Beside a worker that ends when what starts it is dropped.
+    pub(crate) async fn beside_worker<T>(
+        &self,
         (parts, shutdown): (CoordinatorParts, Shutdown),
+        worker: impl Future<Output = JoinSet<()>>,
         story: impl Future<Output = T>,
     ) -> T {
         let local = LocalSet::new();
@@ -106,7 +116,7 @@ impl Stage {
         };
         local
             .run_until(async {
-                let _worker = self.worker().await;
+                let _worker = worker.await;
                 let (coordinating, story) = (pin!(coordinating), pin!(story));
                 tokio::select! {
                     biased;

@@ -5,6 +5,7 @@ mod halting;
 mod owners;
 mod plans;
 mod retries;
+mod upgrade;
 
 use std::time::Duration;
 
