@@ -15,6 +15,7 @@ mod load;
 mod process;
 mod report;
 mod rules;
+mod sim;
 mod sources;
 mod test;
 mod tools;
@@ -47,6 +48,8 @@ enum Command {
     Lint,
     /// Build for release and run the load test.
     Load(load::Args),
+    /// Play seeds of the simulation: the whole system in one process, where everything goes wrong.
+    Sim(sim::Args),
 }
 
 fn main() -> ExitCode {
@@ -66,5 +69,6 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Test(args) => test::run(&workspace, &args),
         Command::Lint => Ok(lint::run(&workspace)),
         Command::Load(args) => load::run(&workspace, &args),
+        Command::Sim(args) => sim::run(&workspace, &args),
     }
 }

@@ -9,7 +9,10 @@ use proto_msgs::{
     vault::{Attributes, SideState},
 };
 
-use crate::compare::{attributes_equal, clears_a_time};
+use crate::{
+    compare::{attributes_equal, clears_a_time},
+    mutant::{self, Mutant},
+};
 
 /// What is at the target under the record's name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,7 +69,8 @@ pub fn first_write(
         Look::NameTaken => return name_taken(kind),
         Look::Unreadable { state } | Look::Disabled { state } => Some(state),
         Look::Present { state, same_content } => {
-            if *same_content && attributes_equal(kind, &source.attributes, &state.attributes) {
+            let is_equal = *same_content && attributes_equal(kind, &source.attributes, &state.attributes);
+            if is_equal && !mutant::is(Mutant::NoAdoption) {
                 return Decision::Nothing(Arrival::Adopted);
             }
             Some(state)
@@ -75,9 +79,8 @@ pub fn first_write(
     if kind == ItemType::Keys {
         return key_exists("a key of that name exists at the target, and a restore cannot replace it");
     }
-    if behaviour.overwrite_on_conflict
-        || leave.is_some_and(|leave| leave_covers(leave, target) && leave.kind == LeaveKind::Acknowledge)
-    {
+    let is_covered = |leave: &Leave| leave_covers(leave, target) && leave.kind == LeaveKind::Acknowledge;
+    if behaviour.overwrite_on_conflict || leave.is_some_and(is_covered) || mutant::is(Mutant::NoConflict) {
         return Decision::Write;
     }
     Decision::block(
@@ -137,6 +140,7 @@ pub enum Resolved {
 /// Settles an unresolved attempt. `matches_attempt`: the target's content equals the source version the intent named.
 pub fn resolve(look: &Look, baseline: Option<&Baseline>, matches_attempt: bool) -> Resolved {
     match look {
+        _ if mutant::is(Mutant::NothingIsSettled) => Resolved::NotWritten,
         Look::Absent => Resolved::NotWritten,
         // The version is the one that was left there, however much its content looks like what was to be written.
         Look::Present { state, .. } | Look::Disabled { state } | Look::Unreadable { state }
@@ -199,7 +203,9 @@ fn new_version(kind: ItemType) -> Decision {
 }
 
 fn attributes_changed(kind: ItemType, before: &Attributes, after: &Attributes) -> Decision {
-    match (clears_a_time(kind, before, after), kind) {
+    let is_content =
+        clears_a_time(kind, before, after) || (kind != ItemType::Keys && mutant::is(Mutant::UpdateIsWrite));
+    match (is_content, kind) {
         (false, _) => Decision::Update,
         (true, ItemType::Secrets | ItemType::Certificates) => Decision::Write,
         (true, ItemType::Keys) => Decision::block(

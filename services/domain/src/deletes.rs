@@ -20,6 +20,7 @@ use crate::{
     drift,
     index::{Index, IndexEntry},
     inventory::Inventory,
+    mutant::{self, Mutant},
     timing::MISS_GAP_MIN,
 };
 
@@ -58,6 +59,7 @@ pub enum Confirmation {
 /// is seen live.
 pub fn confirm(seen: DeleteTrigger, deleted: PointRead, live: PointRead) -> Confirmation {
     match (seen, deleted, live) {
+        _ if mutant::is(Mutant::DeleteUnconfirmed) => Confirmation::Confirmed,
         (_, _, PointRead::Found) => Confirmation::CameBack,
         (DeleteTrigger::Purged, PointRead::NotFound, PointRead::NotFound)
         | (DeleteTrigger::Deleted, PointRead::Found, PointRead::NotFound) => Confirmation::Confirmed,
@@ -83,6 +85,7 @@ pub enum AtTarget {
 /// Decides about a confirmed delete. `target`: none where a read said 404.
 pub fn at_target(baseline: Option<&Baseline>, target: Option<&SideState>) -> AtTarget {
     match (baseline, target) {
+        (_, Some(_)) if mutant::is(Mutant::DeleteWhateverIsThere) => AtTarget::Delete,
         (None, _) => AtTarget::NotOurs,
         (Some(baseline), _) if baseline.how == Arrival::Adopted => AtTarget::NotOurs,
         (Some(_), None) => AtTarget::Gone,
@@ -93,7 +96,8 @@ pub fn at_target(baseline: Option<&Baseline>, target: Option<&SideState>) -> AtT
 
 /// Whether a miss that stands makes one at `now` the second.
 pub fn is_second_miss(first: &Miss, now: &Miss, interval: Duration) -> bool {
-    first.run != now.run && now.at.since(first.at) >= MISS_GAP_MIN.max(interval / 2)
+    mutant::is(Mutant::OneMissIsEnough)
+        || first.run != now.run && now.at.since(first.at) >= MISS_GAP_MIN.max(interval / 2)
 }
 
 /// Why deletes that are due are held, by record; those that are not in it may go.
@@ -104,6 +108,9 @@ pub fn breaker(
     now: Timestamp,
 ) -> BTreeMap<RecordKey, String> {
     let mut held = BTreeMap::new();
+    if mutant::is(Mutant::NoBreaker) {
+        return held;
+    }
     for kind in ItemType::ALL {
         let mut of_kind = due.iter().filter(|key| key.kind == kind).peekable();
         if of_kind.peek().is_some()

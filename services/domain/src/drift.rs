@@ -17,6 +17,7 @@ use crate::{
     index::Prints,
     inventory::{Inventory, Listed},
     leave,
+    mutant::{self, Mutant},
     timing::SAME_SECOND_MARGIN,
 };
 
@@ -78,7 +79,7 @@ pub fn guard(
     let is_seen =
         given.is_some_and(|given| given.kind == LeaveKind::Correct && leave::covers(given, target_seen, there));
     let why = match policy {
-        _ if is_left || is_seen => return None,
+        _ if is_left || is_seen || mutant::is(Mutant::DriftIsOverwritten) => return None,
         DriftPolicy::Correct => return None,
         DriftPolicy::Report if is_source_changed => return None,
         DriftPolicy::Report => "and the source has not changed since: correct it or accept it",

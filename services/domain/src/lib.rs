@@ -18,6 +18,7 @@ pub mod index;
 pub mod inventory;
 pub mod leave;
 pub mod lifecycle;
+pub mod mutant;
 pub mod pacing;
 pub mod placement;
 pub mod plan;

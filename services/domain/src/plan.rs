@@ -162,7 +162,8 @@ fn is_news(entry: Option<&IndexEntry>, action: &Action) -> bool {
         Action::Delete { seen, held } => {
             let is_shown = match held {
                 Some(_) => entry.status == Status::BlockedDeleteHeld,
-                None => matches!(entry.status, Status::Pending | Status::Retrying),
+                // One that waits for its turn may have been dropped by an edit: whoever writes the step finds it waiting, or not.
+                None => entry.status == Status::Retrying,
             };
             entry.delete != Some(*seen) || !is_shown
         }

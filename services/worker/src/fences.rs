@@ -11,6 +11,7 @@ use std::sync::{
 
 use broker::Entry;
 use dashmap::DashMap;
+use domain::mutant::{self, Mutant};
 use proto_msgs::{Config, ConfigId, Epoch, Revision, config::Control};
 use runtime::BootTime;
 
@@ -53,6 +54,9 @@ impl Fences {
     /// Lets a command in if nothing newer was seen, and remembers it. Both only ever rise: a new owner reads the
     /// config's newest revision when it takes over.
     pub(crate) fn admit(&self, config: &ConfigId, epoch: Epoch, revision: Revision) -> Result<(), RecordError> {
+        if mutant::is(Mutant::NoFences) {
+            return Ok(());
+        }
         let mut newest = self.configs.entry(*config).or_default();
         if epoch < newest.epoch || revision < newest.revision {
             return Err(RecordError::Stale { epoch: newest.epoch, revision: newest.revision });
@@ -100,11 +104,12 @@ impl Fences {
 
     /// Whether an attempt of that revision may begin a write now.
     pub(crate) fn may_write(&self, config: &ConfigId, revision: Revision, now: BootTime) -> bool {
-        let is_current = self.is_newest_gap(self.read.load(Ordering::Acquire));
-        let is_allowed = |newest: &Newest| revision >= newest.revision && !newest.is_stopped;
+        let is_blind = mutant::is(Mutant::WriteAfterEdit);
+        let is_current = is_blind || self.is_newest_gap(self.read.load(Ordering::Acquire));
+        let is_allowed = |newest: &Newest| is_blind || (revision >= newest.revision && !newest.is_stopped);
         is_current
             && !self.stop().is_on
-            && self.pulse.is_felt(now)
+            && (self.pulse.is_felt(now) || mutant::is(Mutant::WriteUnheard))
             && self.configs.get(config).is_none_or(|newest| is_allowed(&newest))
     }
 

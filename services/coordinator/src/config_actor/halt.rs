@@ -5,6 +5,7 @@
 //! knows of it.
 
 use actix::Context;
+use domain::mutant::{self, Mutant};
 use proto_msgs::{
     Config, Revision,
     api::ConditionKind,
@@ -16,19 +17,23 @@ use super::ConfigActor;
 
 /// Under which revision a config's work is sent; none: none is.
 pub(super) fn sent_under(config: &Config, revision: Revision) -> Option<Revision> {
-    (!config.deleted && !config.spec.paused).then_some(revision)
+    (!config.deleted && !is_paused(config)).then_some(revision)
+}
+
+fn is_paused(config: &Config) -> bool {
+    config.spec.paused && !mutant::is(Mutant::PauseIsIgnored)
 }
 
 impl ConfigActor {
     /// Whether nothing may be started or dispatched until somebody lets it go on.
     pub(super) fn is_halted(&self) -> bool {
-        self.config.spec.paused || self.parts.brake.is_pulled()
+        is_paused(&self.config) || self.parts.brake.is_pulled()
     }
 
     /// Why not.
     pub(super) fn halt(&self) -> Option<String> {
         self.parts.brake.reason().or_else(|| {
-            self.config.spec.paused.then(|| {
+            is_paused(&self.config).then(|| {
                 format!("the config is paused; `keyferry config resume {}` lets it go on", self.config.spec.name)
             })
         })
@@ -41,7 +46,7 @@ impl ConfigActor {
 
     /// Whether work may begin: everything that others know of this target vault is known here, too.
     pub(super) fn may_work(&self) -> bool {
-        self.may_act() && !self.config.spec.paused && self.parts.brake.is_released() && self.parts.claims.are_whole()
+        self.may_act() && !is_paused(&self.config) && self.parts.brake.is_released() && self.parts.claims.are_whole()
     }
 
     pub(super) fn check_halt(&mut self) {

@@ -4,7 +4,11 @@ use std::time::Duration;
 
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 use broker::{Entry, LogError};
-use domain::{backoff::ATTEMPTS_MAX, lifecycle};
+use domain::{
+    backoff::ATTEMPTS_MAX,
+    lifecycle,
+    mutant::{self, Mutant},
+};
 use proto_msgs::{MemberId, Record, RecordKey, Status, vault::Side};
 
 use super::{
@@ -139,6 +143,7 @@ impl ConfigActor {
         for due in due {
             match due {
                 Due::Retry(key) => self.work.set(&key, Stage::Queued),
+                Due::Move(_) | Due::Read(_) if mutant::is(Mutant::NoTimers) => {}
                 Due::Move(key) => self.requeue(&key, false, context),
                 Due::Read(key) => self.read_head(key, context),
             }

@@ -8,7 +8,8 @@ use std::{
 use broker::Entry;
 use domain::{
     lifecycle,
-    timing::{ATTEMPT_MAY_BE_REPEATED_AFTER, OUTCOME_TIMER},
+    mutant::{self, Mutant},
+    timing::{ATTEMPT_MARGIN, ATTEMPT_MAY_BE_REPEATED_AFTER, OUTCOME_TIMER},
 };
 use proto_msgs::{CorrelationId, MemberId, Record, RecordKey, Sequence, Status, Timestamp};
 use runtime::BootTime;
@@ -57,8 +58,8 @@ pub(super) enum Stage {
     Accepted { worker: MemberId, since: BootTime },
     /// Its outcome, after its intent was seen.
     Open { worker: MemberId, since: BootTime },
-    /// Its next attempt.
-    Retrying { until: Timestamp },
+    /// Its next attempt: at a time that a worker's clock said, and not before Azure has surely finished what is open.
+    Retrying { until: Timestamp, not_before: BootTime },
 }
 
 impl Stage {
@@ -173,13 +174,15 @@ impl Work {
 
     /// Whom the timers name now.
     pub(super) fn due(&self, now: Timestamp, boot: BootTime, is_alive: impl Fn(&MemberId) -> bool) -> Vec<Due> {
-        let silent_or_late = |worker: &MemberId, waited: Duration| {
-            waited >= OUTCOME_TIMER || (waited >= ATTEMPT_MAY_BE_REPEATED_AFTER && !is_alive(worker))
-        };
+        let least = if mutant::is(Mutant::RepeatAtOnce) { Duration::ZERO } else { ATTEMPT_MAY_BE_REPEATED_AFTER };
+        let silent_or_late =
+            |worker: &MemberId, waited: Duration| waited >= OUTCOME_TIMER || (waited >= least && !is_alive(worker));
         self.items
             .iter()
             .filter_map(|(key, item)| match &item.stage {
-                Stage::Retrying { until } => (*until <= now).then(|| Due::Retry(key.clone())),
+                Stage::Retrying { until, not_before } => {
+                    (*until <= now && *not_before <= boot).then(|| Due::Retry(key.clone()))
+                }
                 Stage::Accepted { worker, .. } if !is_alive(worker) => Some(Due::Move(key.clone())),
                 Stage::Accepted { since, .. } => (boot - *since >= OUTCOME_TIMER).then(|| Due::Read(key.clone())),
                 Stage::Open { worker, since } => silent_or_late(worker, boot - *since).then(|| Due::Read(key.clone())),
@@ -207,10 +210,14 @@ impl Item {
     /// In the stage that its state in the log says.
     pub(super) fn of(entry: Entry<Record>, now: BootTime) -> Self {
         let record = &entry.envelope.body;
+        // The clocks of two machines may be apart by more than this, so that it is counted by this one's as well.
+        let finishes = if record.unresolved.is_some() { ATTEMPT_MARGIN } else { Duration::ZERO };
         let named = record.unresolved.as_ref().map(|unresolved| unresolved.worker.clone());
         let stage = match (record.status, named) {
             (Status::Syncing, Some(worker)) => Stage::Open { worker, since: now },
-            (Status::Retrying, _) => Stage::Retrying { until: record.next_attempt.unwrap_or_default() },
+            (Status::Retrying, _) => {
+                Stage::Retrying { until: record.next_attempt.unwrap_or_default(), not_before: now.plus(finishes) }
+            }
             (_, _) => Stage::Queued,
         };
         Self::new(entry, stage)
@@ -219,5 +226,25 @@ impl Item {
     /// Whether the next attempt reads both ends.
     pub(super) fn is_thorough(&self) -> bool {
         self.record.thorough || lifecycle::is_doubtful(&self.record)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{at, entry, key, record, unresolved};
+
+    #[test]
+    fn what_may_have_written_is_not_retried_early_because_two_clocks_are_apart() {
+        let due = |unresolved| {
+            let failed = Record { next_attempt: Some(at(5)), unresolved, ..record(1, "a", Status::Retrying) };
+            let mut work = Work::default();
+            work.put(key("a"), Item::of(entry(failed, 1), BootTime::default()));
+            // By this clock, the worker's time has come long ago.
+            let after = |wait| !work.due(at(60), BootTime::default().plus(wait), |_| true).is_empty();
+            [Duration::ZERO, ATTEMPT_MARGIN].map(after)
+        };
+        assert_eq!(due(Some(unresolved())), [false, true]);
+        assert_eq!(due(None), [true, true]);
     }
 }

@@ -18,6 +18,7 @@ use crate::{
     deletes::{breaker, is_second_miss},
     drift::{self, Target},
     index::IndexEntry,
+    mutant::{self, Mutant},
     rule::Matched,
 };
 
@@ -104,6 +105,7 @@ impl Planner<'_> {
         let behaviour = &self.given.config.spec.behaviour;
         let miss = Miss { run: self.given.run, at: self.given.now };
         match &entry.miss {
+            None if mutant::is(Mutant::OneMissIsEnough) => {}
             None => return Some(Action::Miss(miss)),
             Some(first) if !is_second_miss(first, &miss, behaviour.interval.as_duration()) => return None,
             Some(_) => {}
@@ -113,7 +115,8 @@ impl Planner<'_> {
             Some(block(ErrorCode::SourceGone, &message, None))
         };
         let Some(left) = entry.baseline.as_ref().filter(|_| behaviour.propagate_deletes) else { return gone("") };
-        if left.how == Arrival::Adopted {
+        let is_blind = mutant::is(Mutant::DeleteWhateverIsThere);
+        if left.how == Arrival::Adopted && !is_blind {
             return gone(", since Keyferry did not write what is there");
         }
         let is_excluded = self.matcher.matches_name(&key.name) == Matched::Excluded;
@@ -124,6 +127,7 @@ impl Planner<'_> {
             return gone(", since another config owns it");
         }
         match drift::target(key, left, self.given.target) {
+            _ if is_blind => Some(Action::Delete { seen, held: None }),
             Target::AsLeft => Some(Action::Delete { seen, held: None }),
             Target::Changed(listed) => Some(Action::Block {
                 code: ErrorCode::Drift,

@@ -13,6 +13,7 @@ use crate::{
     drift::{self, Target},
     index::{IndexEntry, Prints},
     inventory::Listed,
+    mutant::{self, Mutant},
     rule::Matched,
     timing::SAME_SECOND_MARGIN,
 };
@@ -198,7 +199,7 @@ fn change(item: &ItemMeta, left: &Prints) -> Change {
     let same_second = || item.updated.is_none_or(|updated| updated.plus(SAME_SECOND_MARGIN) > left.read_at);
     match print_of_item(item) == left.source {
         false => Change::Certain,
-        true if same_second() => Change::Possible,
+        true if same_second() && !mutant::is(Mutant::NoSameSecond) => Change::Possible,
         true => Change::None,
     }
 }

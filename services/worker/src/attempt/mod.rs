@@ -23,7 +23,11 @@ mod tests;
 
 use std::sync::Arc;
 
-use domain::{lifecycle, timing::WRITE_MAY_BEGIN_WITHIN};
+use domain::{
+    lifecycle,
+    mutant::{self, Mutant},
+    timing::WRITE_MAY_BEGIN_WITHIN,
+};
 use proto_msgs::{CorrelationId, Envelope, ItemType, record::UnresolvedAttempt, vault::CallCounts, worker::SyncRecord};
 use vault::WriteGate;
 
@@ -51,7 +55,12 @@ pub(crate) async fn run(
     };
     let record = lifecycle::intent(command.record.clone(), own.clone(), command.record.run, command.revision);
     let intent = Envelope::new(operation, correlation, started, record.clone());
-    let sequence = match parts.broker.log().append_record(&intent, command.expected).await {
+    let expected = if mutant::is(Mutant::IntentWithoutExpectation) {
+        parts.broker.log().record(&record.id).await.ok().flatten().map_or(command.expected, |head| head.sequence)
+    } else {
+        command.expected
+    };
+    let sequence = match parts.broker.log().append_record(&intent, expected).await {
         Ok(sequence) => sequence,
         Err(broker::LogError::Conflict) => {
             Metrics::count(&parts.metrics.intents_refused_total);
@@ -94,6 +103,8 @@ fn gate(parts: &WorkerParts, fences: &Arc<Fences>, command: &SyncRecord) -> Writ
     let closes = origin.boot().plus(WRITE_MAY_BEGIN_WITHIN);
     WriteGate::new(move || {
         let now = origin.boot();
-        now < closes && bus.is_connected() && fences.may_write(&config, revision, now)
+        let is_young = now < closes || mutant::is(Mutant::NoWriteGate);
+        let is_connected = bus.is_connected() || mutant::is(Mutant::WriteUnheard);
+        is_young && is_connected && fences.may_write(&config, revision, now)
     })
 }

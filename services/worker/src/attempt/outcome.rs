@@ -1,6 +1,9 @@
 //! The end of an attempt: its outcome goes to the log.
 
-use domain::lifecycle::{self, Ended, Trace};
+use domain::{
+    lifecycle::{self, Ended, Trace},
+    mutant::{self, Mutant},
+};
 use proto_msgs::{
     ErrorCode, Record, VersionId,
     record::{AttemptReport, Baseline, OutcomeKind},
@@ -86,7 +89,7 @@ fn failed(work: &Work<'_>, error: &VaultError) -> Record {
     if failure.code == ErrorCode::Drift && work.baseline().is_none() {
         failure.code = ErrorCode::Unknown;
     }
-    if !error.may_have_written {
+    if !error.may_have_written || mutant::is(Mutant::UnknownDidNotHappen) {
         let report = AttemptReport {
             failed: Some(error.side),
             throttled: (error.kind == VaultErrorKind::Throttled).then_some(error.side),

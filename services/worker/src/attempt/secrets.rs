@@ -1,6 +1,9 @@
 //! Secrets: get on the source, set on the target.
 
-use domain::attempt::{Look, may_be_named};
+use domain::{
+    attempt::{Look, may_be_named},
+    mutant::{self, Mutant},
+};
 use proto_msgs::{
     ErrorCode, Timestamp,
     record::{Arrival, OutcomeKind},
@@ -41,6 +44,9 @@ pub(super) async fn sync(work: &mut Work<'_>) -> Result<Done, Halt> {
 }
 
 async fn sync_value(work: &mut Work<'_>, source: &SideState, value: &SecretValue) -> Result<Done, Halt> {
+    if mutant::is(Mutant::TellValue) {
+        return Err(Halt::block(ErrorCode::Unknown, value.expose_text().unwrap_or_default()));
+    }
     let must_look = work.must_compare() || work.baseline().is_none();
     let look = if must_look { Some(compare(work, Some((source, value))).await?) } else { None };
     let decision = steps::decide(work, source, look.as_ref()).await?;

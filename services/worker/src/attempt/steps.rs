@@ -2,7 +2,9 @@
 
 use domain::{
     attempt::{self, Decision, Look, Resolved, first_write, later_write, thorough_write},
-    drift, switched_off,
+    drift,
+    mutant::{self, Mutant},
+    switched_off,
 };
 use proto_msgs::{
     DriftPolicy, ErrorCode, Timestamp,
@@ -135,7 +137,7 @@ pub(super) async fn carry_attributes(
     let disabled = || {
         Halt::block(ErrorCode::SourceDisabled, "the item is disabled at the source: it is carried once it is enabled")
     };
-    let baseline = work.baseline().ok_or_else(disabled)?;
+    let baseline = work.baseline().filter(|_| !mutant::is(Mutant::SwitchedOffIsBlocked)).ok_or_else(disabled)?;
     let carried = switched_off::carried(source, look, baseline);
     let mut decision = switched_off::decide(work.kind(), &carried, look, baseline);
     let unseen = switched_off::carried(source, None, baseline);

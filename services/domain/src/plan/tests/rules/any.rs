@@ -118,7 +118,7 @@ proptest! {
             let waits = after.status == Status::Pending;
             let again = Scene { record: Some(after), ..scene };
             let action = again.action();
-            let is_attempt = matches!(action, Some(Action::Sync { .. }));
+            let is_attempt = matches!(action, Some(Action::Sync { .. } | Action::Delete { held: None, .. }));
             prop_assert!(action.is_none() || (waits && is_attempt), "{:?}", action);
         }
     }

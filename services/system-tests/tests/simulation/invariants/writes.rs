@@ -1,0 +1,276 @@
+//! Rules about what was written, read off what arrived at the vaults.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use domain::{
+    compare::{attributes_equal, clears_a_time},
+    timing::{SAME_SECOND_MARGIN, STOPS_WITHIN, WRITE_MAY_BEGIN_WITHIN},
+};
+use proto_msgs::{
+    Config, ConfigId, DriftPolicy, Record, RecordId, Timestamp, VersionId,
+    record::{LeaveKind, OutcomeKind},
+    vault::Side,
+};
+use vault::{
+    Operation,
+    memory::{Content, Done, Slot, Version},
+};
+
+use super::{Evidence, Violation, attempts::is_first_intent, broken};
+use crate::{
+    faults::Look,
+    history::{History, Said},
+    story::record_of,
+    world::{World, beginning},
+};
+
+/// Between an overwrite's confirmation by the leader and the beginning of its call.
+const UNSEEN: Duration = Duration::from_millis(50);
+
+/// Something a worker did to a target, and the record that it did it for.
+pub struct Write {
+    pub done: Done,
+    pub record: RecordId,
+    pub item: usize,
+    /// The record's newest message when the write left, and its place in the history.
+    pub newest: Option<usize>,
+}
+
+pub fn all(world: &World, history: &History, configs: &[ConfigId]) -> Vec<Write> {
+    let items = &world.scenario.items;
+    let of_target: BTreeMap<_, _> = (0..items.len())
+        .filter(|&item| items[item].config < configs.len())
+        .map(|item| ((items[item].kind, items[item].name.as_str()), item))
+        .collect();
+    let written = world.azure.done().into_iter().map(|done| {
+        let item = of_target[&(done.kind, done.item.as_str())];
+        let record = record_of(world, configs, item);
+        let said = history.records.get(&record).map(Vec::as_slice).unwrap_or_default();
+        let newest = said.iter().rposition(|said| said.at <= done.sent);
+        Write { done, record, item, newest }
+    });
+    written.collect()
+}
+
+impl Write {
+    pub fn history<'a>(&self, evidence: &'a Evidence<'_>) -> &'a [Said<Record>] {
+        evidence.history.records.get(&self.record).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// The intent under which it was written, as it stood then.
+    pub fn intent<'a>(&self, evidence: &'a Evidence<'_>) -> Option<(usize, &'a Said<Record>)> {
+        let history = self.history(evidence);
+        let mut place = self.newest?;
+        // Whoever noted something meanwhile built upon the intent.
+        while history[place].is_syncing() && !history[place].is_intent() {
+            place = place.checked_sub(1)?;
+        }
+        let said = &history[place];
+        (said.is_intent() && *said.by == *self.done.by).then_some((place, said))
+    }
+
+    /// When its attempt began.
+    pub fn first_intent<'a>(&self, evidence: &'a Evidence<'_>) -> Option<&'a Said<Record>> {
+        let history = self.history(evidence);
+        let (mut place, _) = self.intent(evidence)?;
+        loop {
+            let before = place.checked_sub(1).map(|before| &history[before]);
+            if is_first_intent(before, &history[place]) {
+                return Some(&history[place]);
+            }
+            place = place.checked_sub(1)?;
+        }
+    }
+
+    /// When the worker last began a call of that kind about this item, before this write left.
+    pub fn call(&self, evidence: &Evidence<'_>, is_write: bool) -> Option<Timestamp> {
+        let begun = evidence.world.begun();
+        let done = &self.done;
+        let of_item = |look: &&Look| {
+            look.is_write == is_write && look.by == done.by && look.kind == done.kind && look.item == done.item.key()
+        };
+        let times = evidence.looks.iter().rev().filter(of_item).filter(|look| look.vault == done.vault);
+        times.map(|look| beginning().plus(look.at - begun)).find(|at| *at <= done.sent)
+    }
+
+    /// When this write's call began.
+    fn begun(&self, evidence: &Evidence<'_>) -> Timestamp {
+        self.call(evidence, true).unwrap_or(self.done.sent)
+    }
+
+    /// The config as the attempt knew it.
+    pub fn config_then<'a>(&self, evidence: &'a Evidence<'_>) -> Option<&'a Config> {
+        let (_, intent) = self.intent(evidence)?;
+        let mut configs = evidence.history.configs.get(&self.record.config)?.iter();
+        let said = configs.find(|said| said.sequence.0 == intent.record().revision.0)?;
+        Some(&said.envelope.body)
+    }
+
+    fn creates(&self) -> bool {
+        matches!(self.done.operation, Operation::WriteSecret | Operation::ImportCertificate)
+    }
+
+    pub fn say(&self, what: &str) -> Violation {
+        let since = |at: Timestamp| at.since(beginning()).as_millis();
+        let Done { by, operation, item, vault, sent, at, .. } = &self.done;
+        let said =
+            format!("{operation} of {item} in {vault} by {by}, sent {} done {}: {what}", since(*sent), since(*at));
+        broken(said, &self.record)
+    }
+}
+
+pub fn live(slot: Option<&Slot>) -> Option<&Version> {
+    match slot? {
+        Slot::Live { item, .. } => item.versions.last(),
+        Slot::Deleted { .. } => None,
+    }
+}
+
+pub fn under_intent(evidence: &Evidence<'_>, violations: &mut Vec<Violation>) {
+    for write in evidence.writes.iter().filter(|write| write.intent(evidence).is_none()) {
+        violations.push(write.say("another message was the newest"));
+    }
+}
+
+pub fn within_gate(evidence: &Evidence<'_>, violations: &mut Vec<Violation>) {
+    for write in &evidence.writes {
+        let Some(first) = write.first_intent(evidence) else { continue };
+        let age = write.done.sent.since(first.at);
+        if age > WRITE_MAY_BEGIN_WITHIN {
+            violations.push(write.say(&format!("{} ms after its intent", age.as_millis())));
+        }
+    }
+}
+
+pub fn stopped(evidence: &Evidence<'_>, violations: &mut Vec<Violation>) {
+    for write in &evidence.writes {
+        let sent = write.done.sent;
+        for window in evidence.world.windows.iter().filter(|window| *window.member == *write.done.by) {
+            let from = if window.is_known { window.from } else { window.from.plus(STOPS_WITHIN) };
+            if sent > from && window.until.is_none_or(|until| sent < until) {
+                violations.push(write.say("NATS could not be reached"));
+            }
+        }
+        let Some((_, intent)) = write.intent(evidence) else { continue };
+        let edits = evidence.history.configs.get(&write.record.config).into_iter().flatten();
+        let newer = edits
+            .filter(|edit| edit.sequence.0 > intent.record().revision.0)
+            .find(|edit| edit.at.plus(STOPS_WITHIN) < sent);
+        if let Some(edit) = newer {
+            violations.push(write.say(&format!("the config was edited at revision {}", edit.sequence)));
+        }
+    }
+}
+
+pub fn no_overwrite(evidence: &Evidence<'_>, violations: &mut Vec<Violation>) {
+    let mut own: Vec<VersionId> = Vec::new();
+    for write in &evidence.writes {
+        let before = live(write.done.before.as_ref());
+        let is_own = before.is_none_or(|before| own.contains(&before.id));
+        own.extend(live(write.done.after.as_ref()).map(|version| version.id.clone()));
+        let Some((_, intent)) = write.intent(evidence) else { continue };
+        if is_own || intent.record().baseline.is_some() || write.done.operation == Operation::RestoreKey {
+            continue;
+        }
+        let configs = || evidence.history.configs.get(&write.record.config).into_iter().flatten();
+        let has_leave = |revision: u64| {
+            configs().any(|said| said.sequence.0 == revision && said.envelope.body.spec.behaviour.overwrite_on_conflict)
+        };
+        // Read from the leader right before: an edit between that and the write is not to be seen.
+        let revision = intent.record().revision.0;
+        let begun = write.begun(evidence);
+        let newest = configs().rev().find(|said| said.at.plus(UNSEEN) <= begun && said.sequence.0 >= revision);
+        let is_allowed = has_leave(revision) && newest.is_none_or(|newest| has_leave(newest.sequence.0));
+        if !is_allowed && !came_after_look(evidence, write) {
+            violations.push(write.say("nobody allowed to overwrite what was there"));
+        }
+    }
+}
+
+/// Whether what was there came after the worker last looked: Azure has no compare-and-set.
+fn came_after_look(evidence: &Evidence<'_>, write: &Write) -> bool {
+    let Some(looked) = write.call(evidence, false) else { return false };
+    let mut touches = evidence.world.touches.iter();
+    touches.any(|touch| {
+        let is_between = touch.at >= looked && touch.at <= write.done.at;
+        touch.item == write.item && touch.side == Side::Target && is_between
+    })
+}
+
+/// What drifted is left to the config's policy, and to whoever corrects it.
+pub fn no_drift_overwritten(evidence: &Evidence<'_>, violations: &mut Vec<Violation>) {
+    let mut own: Vec<VersionId> = Vec::new();
+    for write in &evidence.writes {
+        let before = live(write.done.before.as_ref());
+        let is_own = before.is_none_or(|before| own.contains(&before.id));
+        own.extend(live(write.done.after.as_ref()).map(|version| version.id.clone()));
+        let Some((_, intent)) = write.intent(evidence) else { continue };
+        let Some(left) = intent.record().baseline.as_ref().filter(|_| !is_own && write.creates()) else { continue };
+        // Adopted, or accepted, as it is.
+        let is_left = before.is_some_and(|before| left.target.version.as_ref() == Some(&before.id));
+        let is_corrected = intent.record().leave.as_ref().is_some_and(|leave| leave.kind == LeaveKind::Correct);
+        let is_allowed = match write.config_then(evidence).map(|config| config.spec.behaviour.drift_policy) {
+            Some(DriftPolicy::Correct) | None => true,
+            Some(DriftPolicy::Report) => evidence.world.touches.iter().any(|touch| {
+                touch.item == write.item
+                    && touch.side == Side::Source
+                    && touch.at.plus(SAME_SECOND_MARGIN) >= left.read_at
+            }),
+            Some(DriftPolicy::Block) => false,
+        };
+        if !(is_left || is_corrected || is_allowed || came_after_look(evidence, write)) {
+            violations.push(write.say("the target had drifted, and its policy leaves that to somebody"));
+        }
+    }
+}
+
+pub fn no_equal_write(evidence: &Evidence<'_>, violations: &mut Vec<Violation>) {
+    let mut own: Vec<VersionId> = Vec::new();
+    for write in &evidence.writes {
+        let (before, after) = (live(write.done.before.as_ref()), live(write.done.after.as_ref()));
+        let is_own = before.is_some_and(|before| own.contains(&before.id));
+        own.extend(after.filter(|_| write.creates()).map(|version| version.id.clone()));
+        let (Some(before), Some(after), true, true) = (before, after, is_own, write.creates()) else { continue };
+        if same_content(before, after) && !clears_a_time(write.done.kind, &before.attributes, &after.attributes) {
+            let what = if attributes_equal(write.done.kind, &before.attributes, &after.attributes) {
+                "a version equal to the one before"
+            } else {
+                "a version where attributes alone had changed"
+            };
+            violations.push(write.say(what));
+        }
+    }
+}
+
+pub fn same_content(one: &Version, other: &Version) -> bool {
+    match (&one.content, &other.content) {
+        (Content::Secret(one), Content::Secret(other)) => one == other,
+        (Content::Certificate { x5t: one, .. }, Content::Certificate { x5t: other, .. }) => one == other,
+        (Content::Secret(_) | Content::Certificate { .. } | Content::Key { .. }, _) => false,
+    }
+}
+
+pub fn bounded(evidence: &Evidence<'_>, violations: &mut Vec<Violation>) {
+    let mut creates: BTreeMap<usize, usize> = BTreeMap::new();
+    evidence
+        .writes
+        .iter()
+        .filter(|write| write.creates())
+        .for_each(|write| *creates.entry(write.item).or_default() += 1);
+    for (item, count) in creates {
+        let record = record_of(evidence.world, evidence.configs, item);
+        let changes = 1 + evidence.world.touches.iter().filter(|touch| touch.item == item).count();
+        let history = evidence.history.records.get(&record).map(Vec::as_slice).unwrap_or_default();
+        let is_unknown = |pair: &&[Said<Record>]| {
+            let [before, said] = pair else { return false };
+            let is_abandoned = before.is_syncing() && is_first_intent(Some(before), said);
+            let attempt = said.record().last_attempt.as_ref().filter(|_| !said.is_syncing());
+            is_abandoned || attempt.is_some_and(|attempt| attempt.outcome == OutcomeKind::Unknown)
+        };
+        let unknown = history.windows(2).filter(is_unknown).count();
+        if count > changes + unknown {
+            let said = format!("{count} versions for {changes} changes and {unknown} attempts of unknown outcome");
+            violations.push(broken(said, &record));
+        }
+    }
+}
