@@ -87,7 +87,9 @@ pub fn at_target(baseline: Option<&Baseline>, target: Option<&SideState>) -> AtT
     match (baseline, target) {
         (_, Some(_)) if mutant::is(Mutant::DeleteWhateverIsThere) => AtTarget::Delete,
         (None, _) => AtTarget::NotOurs,
-        (Some(baseline), _) if baseline.how == Arrival::Adopted => AtTarget::NotOurs,
+        (Some(baseline), _) if baseline.how == Arrival::Adopted && !mutant::is(Mutant::DeleteAdopted) => {
+            AtTarget::NotOurs
+        }
         (Some(_), None) => AtTarget::Gone,
         (Some(baseline), Some(target)) if drift::is_as_left(target, baseline) => AtTarget::Delete,
         (Some(_), Some(_)) => AtTarget::Drifted,

@@ -53,6 +53,22 @@ pub enum Mutant {
     DriftIsOverwritten,
     /// A paused config goes on.
     PauseIsIgnored,
+    /// What an exclude takes out is replicated.
+    ExcludeIsIgnored,
+    /// What the rule does not match is replicated.
+    RuleIsIgnored,
+    /// What an operator disabled is enabled by the next cycle.
+    OperatorIsIgnored,
+    /// A key is sent where its backup cannot be opened.
+    KeyLeavesGeography,
+    /// What Key Vault keeps behind a certificate gets a record of its own.
+    ManagedIsItem,
+    /// Leave is taken for what was not seen.
+    LeaveForAnything,
+    /// What was adopted is deleted.
+    DeleteAdopted,
+    /// Nobody is told that an attempt may have written after others went on.
+    LateIsForgotten,
     /// A value is told.
     TellValue,
 }
@@ -81,6 +97,14 @@ impl Mutant {
         Self::NoBreaker,
         Self::DriftIsOverwritten,
         Self::PauseIsIgnored,
+        Self::ExcludeIsIgnored,
+        Self::RuleIsIgnored,
+        Self::OperatorIsIgnored,
+        Self::KeyLeavesGeography,
+        Self::ManagedIsItem,
+        Self::LeaveForAnything,
+        Self::DeleteAdopted,
+        Self::LateIsForgotten,
         Self::TellValue,
     ];
 }

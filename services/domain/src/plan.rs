@@ -25,6 +25,7 @@ use crate::{
     claims::Claims,
     index::{Index, IndexEntry},
     inventory::{Inventory, Listed},
+    mutant::{self, Mutant},
     rule::{Matcher, RuleError},
 };
 
@@ -137,7 +138,9 @@ impl Planner<'_> {
 
 /// Attempts under way come to their end first; what an operator disabled only an operator enables.
 fn is_left_alone(entry: Option<&IndexEntry>) -> bool {
-    entry.is_some_and(|entry| entry.status == Status::Syncing || entry.code == Some(ErrorCode::OperatorDisabled))
+    let is_switched_off =
+        |entry: &IndexEntry| entry.code == Some(ErrorCode::OperatorDisabled) && !mutant::is(Mutant::OperatorIsIgnored);
+    entry.is_some_and(|entry| entry.status == Status::Syncing || is_switched_off(entry))
 }
 
 /// An item that is there is no longer missing, also where nothing else is to be said of it.

@@ -6,11 +6,14 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream::Context;
+use async_nats::jetstream::{Context, context::CreateStreamErrorKind, stream::Config};
 
 use super::{client::NatsClient, definitions, settings::NatsSettings};
 use crate::error::ConnectError;
 
+/// How often a server is asked that does not answer in time, five seconds each: a cluster that has just started elects a
+/// leader for each stream first.
+const ANSWERS_AWAITED: u32 = 6;
 /// Longest until a stream hears of all its sources: the server's second try, and some.
 const SOURCES_LIMIT: Duration = Duration::from_secs(30);
 /// How often that is looked at; it usually takes a fifth of a second.
@@ -23,11 +26,22 @@ pub async fn provision(settings: &NatsSettings, replicas: usize) -> Result<(), C
     for config in definitions::streams(&subjects, replicas) {
         let (stream, sources) = (config.name.clone(), config.sources.as_ref().map_or(0, Vec::len));
         let failed = |message: String| ConnectError::Provision { stream: stream.clone(), message };
-        let made = client.jetstream.create_or_update_stream(config).await;
-        made.map_err(|error| failed(error.to_string()))?;
+        make(&client.jetstream, config).await.map_err(failed)?;
         sources_are_heard(&client.jetstream, &stream, sources).await.map_err(failed)?;
     }
     Ok(())
+}
+
+async fn make(jetstream: &Context, config: Config) -> Result<(), String> {
+    let mut asked = 0;
+    loop {
+        asked += 1;
+        match jetstream.create_or_update_stream(config.clone()).await {
+            Ok(_) => return Ok(()),
+            Err(error) if error.kind() == CreateStreamErrorKind::TimedOut && asked < ANSWERS_AWAITED => {}
+            Err(error) => return Err(error.to_string()),
+        }
+    }
 }
 
 async fn sources_are_heard(jetstream: &Context, stream: &str, wanted: usize) -> Result<(), String> {

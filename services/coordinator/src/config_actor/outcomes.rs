@@ -69,7 +69,10 @@ impl ConfigActor {
     /// It waits for an attempt. One that is on its way was decided on an older state: its intent is refused.
     fn waits(&mut self, key: RecordKey, entry: Entry<Record>) {
         if is_outdated(&entry.envelope.body, self.revision) || self.config.deleted {
-            return;
+            // A delete found its item there again, after an edit: what is due now, another run plans.
+            self.came_back(&key, &entry.envelope.body);
+            self.done(&key);
+            return self.schedule_edited(true);
         }
         let is_planned = |run: &super::ActiveRun| entry.envelope.body.run == Some(run.state.id);
         if let Some(run) = self.run.as_mut().filter(|run| is_planned(run)) {

@@ -59,8 +59,22 @@ impl Planner<'_> {
     }
 
     fn unlisted(&self, key: &RecordKey, entry: &IndexEntry) -> Option<Action> {
-        if is_left_alone(Some(entry)) || matches!(entry.status, Status::Disabled | Status::Deleted) {
+        if is_left_alone(Some(entry)) || entry.status == Status::Deleted {
             return None;
+        }
+        // Where nothing was carried over, there is nothing to delete.
+        let behaviour = &self.given.config.spec.behaviour;
+        let follows_soft_delete = behaviour.propagate_deletes
+            && behaviour.delete_trigger == DeleteTrigger::Deleted
+            && entry.baseline.is_some();
+        let deleted = self.given.source.deleted(key).filter(|_| !follows_soft_delete);
+        if entry.status == Status::Disabled {
+            // It came back and was deleted between two listings: by now, it can be recovered.
+            let is_meant = |item: &ItemMeta| {
+                self.is_of_config(key) && self.matcher.matches(&key.name, &item.attributes.tags) != Matched::No
+            };
+            let deleted = deleted.filter(|deleted| is_meant(&deleted.item));
+            return deleted.and_then(|deleted| self.soft_deleted(key, &deleted.item, Some(entry)));
         }
         if !self.is_of_config(key) {
             let message = "the item's type is no longer among those of the config";
@@ -69,20 +83,14 @@ impl Planner<'_> {
         if self.matcher.matches_name(&key.name) == Matched::No {
             return Some(block(ErrorCode::RuleNoMatch, "the rule no longer matches this item", None));
         }
-        let behaviour = &self.given.config.spec.behaviour;
-        // Where nothing was carried over, there is nothing to delete.
-        let follows_soft_delete = behaviour.propagate_deletes
-            && behaviour.delete_trigger == DeleteTrigger::Deleted
-            && entry.baseline.is_some();
-        let deleted = self.given.source.deleted(key);
-        if let Some(deleted) = deleted.filter(|_| !follows_soft_delete) {
+        if let Some(deleted) = deleted {
             return super::or_found(Some(entry), self.soft_deleted(key, &deleted.item, Some(entry)));
         }
         let source = self.given.source;
         if !source.is_complete(key.kind, Listing::Live) || !source.is_complete(key.kind, Listing::Deleted) {
             return None;
         }
-        let seen = if deleted.is_some() { DeleteTrigger::Deleted } else { DeleteTrigger::Purged };
+        let seen = if source.deleted(key).is_some() { DeleteTrigger::Deleted } else { DeleteTrigger::Purged };
         self.missing(key, entry, seen)
     }
 
@@ -116,7 +124,7 @@ impl Planner<'_> {
         };
         let Some(left) = entry.baseline.as_ref().filter(|_| behaviour.propagate_deletes) else { return gone("") };
         let is_blind = mutant::is(Mutant::DeleteWhateverIsThere);
-        if left.how == Arrival::Adopted && !is_blind {
+        if left.how == Arrival::Adopted && !is_blind && !mutant::is(Mutant::DeleteAdopted) {
             return gone(", since Keyferry did not write what is there");
         }
         let is_excluded = self.matcher.matches_name(&key.name) == Matched::Excluded;

@@ -33,13 +33,15 @@ impl Planner<'_> {
         let matched = self.matcher.matches(&item.name, &item.attributes.tags);
         match (matched, entry) {
             // A tombstone needs no other reason.
-            (Matched::No, entry) => entry
+            (Matched::No, entry) if !mutant::is(Mutant::RuleIsIgnored) => entry
                 .filter(|entry| entry.status != Status::Deleted)
                 .map(|_| block(ErrorCode::RuleNoMatch, "the rule no longer matches this item", Some(item))),
-            (Matched::Yes, entry) if item.managed => self.managed(item, entry),
             (Matched::Excluded, _) if item.managed => None,
-            (Matched::Excluded, _) => Some(block(ErrorCode::Excluded, "an exclude takes this item out", Some(item))),
-            (Matched::Yes, entry) => self.obstacle(key, item, entry).or_else(|| self.change(key, listed, entry)),
+            (Matched::Excluded, _) if !mutant::is(Mutant::ExcludeIsIgnored) => {
+                Some(block(ErrorCode::Excluded, "an exclude takes this item out", Some(item)))
+            }
+            (_, entry) if item.managed && !mutant::is(Mutant::ManagedIsItem) => self.managed(item, entry),
+            (_, entry) => self.obstacle(key, item, entry).or_else(|| self.change(key, listed, entry)),
         }
     }
 
@@ -57,6 +59,7 @@ impl Planner<'_> {
     fn obstacle(&self, key: &RecordKey, item: &ItemMeta, entry: Option<&IndexEntry>) -> Option<Action> {
         let was_synced = entry.is_some_and(|entry| entry.baseline.is_some());
         if key.kind == ItemType::Keys
+            && !mutant::is(Mutant::KeyLeavesGeography)
             && let Some((code, message)) = key_obstacle(&self.given.config.source, &self.given.config.target)
         {
             return Some(block(code, message, Some(item)));

@@ -7,8 +7,10 @@ use std::collections::BTreeSet;
 
 use domain::compare::attributes_equal;
 use proto_msgs::{
-    Config, ConfigId, DriftPolicy, ErrorCode, ItemType, Record, RecordId, Status, VersionId, config::DeleteTrigger,
-    record::OutcomeKind, vault::Side,
+    Config, ConfigId, DriftPolicy, ErrorCode, ItemType, Record, RecordId, Rule, Status, VersionId,
+    config::DeleteTrigger,
+    record::{Baseline, OutcomeKind},
+    vault::Side,
 };
 use vault::memory::{Content, Slot, Version};
 
@@ -16,7 +18,7 @@ use crate::{
     history::Said,
     invariants::is_first_intent,
     owners::{newest, owner_of},
-    scenario::{Change, First, Item},
+    scenario::{Answer, Ask, Change, First, Item},
     story::record_of,
     world::{Touch, World, identity, item_name},
 };
@@ -63,6 +65,10 @@ pub fn check(world: &World, configs: &[ConfigId], is_strict: bool) -> Result<(),
                 && !is_strict
                 && config.spec.behaviour.drift_policy != DriftPolicy::Correct,
             was_lost: lost.contains(&number),
+            accepted: world
+                .decisions
+                .iter()
+                .any(|(_, ask)| matches!(ask, Ask::Leave(item, Answer::Accept, _) if *item == number)),
             written: &written,
             obstacle: obstacle(world, item),
             now: world.now().unix_seconds(),
@@ -111,6 +117,8 @@ struct Case<'a> {
     is_lenient: bool,
     /// The source was purged or switched off for a while, so that what it was before cannot be read.
     was_lost: bool,
+    /// Somebody was asked whether drift may stay, and said so.
+    accepted: bool,
     /// Versions that workers wrote.
     written: &'a BTreeSet<VersionId>,
     obstacle: Option<Status>,
@@ -123,6 +131,14 @@ impl Case<'_> {
     }
 
     fn check(&self) -> Result<(), String> {
+        if self.record.is_some_and(|record| record.code == Some(ErrorCode::OperatorDisabled)) {
+            return self.must_be(&[Status::Disabled], "an operator disabled it");
+        }
+        if !self.is_matched() {
+            // What is gone already needs no other reason.
+            let is_over = self.record.is_none_or(|record| record.status == Status::Deleted);
+            return if is_over { Ok(()) } else { self.must_be(&[Status::Disabled], "the rule does not match it") };
+        }
         let is_excluded = self.config.spec.exclude.contains(&self.item.name);
         match &self.source {
             // What becomes of records whose item is gone for good is not decided yet.
@@ -143,6 +159,11 @@ impl Case<'_> {
                 Some(version) => self.live(&version),
             },
         }
+    }
+
+    fn is_matched(&self) -> bool {
+        let is_narrow = matches!(&self.config.spec.rule, Rule::Pattern { glob } if glob.ends_with("-s*"));
+        !is_narrow || self.item.kind == ItemType::Secrets
     }
 
     fn follows_soft_delete(&self) -> bool {
@@ -192,6 +213,7 @@ impl Case<'_> {
         match target {
             _ if self.is_lenient => Ok(()),
             Some(target) if self.is_equal(source, &target) => self.must_be(&[Status::Active], "both ends are equal"),
+            Some(target) if self.was_accepted(&target) => Ok(()),
             Some(_) if self.item.kind == ItemType::Keys => {
                 self.must_be(&[Status::BlockedTargetKeyExists, Status::Failed], "a key is never replaced")
             }
@@ -201,6 +223,17 @@ impl Case<'_> {
             }
             Some(_) | None => self.must_be(&self.unmovable(source), "the target is not as the source"),
         }
+    }
+
+    /// Somebody took what drifted as it is, and it is still that.
+    fn was_accepted(&self, target: &Version) -> bool {
+        let left = self.record.and_then(|record| record.baseline.as_ref());
+        let is_left = |left: &Baseline| match &left.target.version {
+            Some(version) => *version == target.id,
+            // A listing names no version.
+            None => left.target.updated == Some(target.updated),
+        };
+        self.accepted && left.is_some_and(is_left)
     }
 
     /// What is there is not known to be Keyferry's, and not to be overwritten.

@@ -1,6 +1,7 @@
 //! What must hold whatever happened, one function for each rule. A new rule is one more line in [`RULES`].
 
 mod attempts;
+mod decisions;
 mod deletes;
 mod writes;
 
@@ -47,6 +48,10 @@ const RULES: &[(&str, Rule)] = &[
     ("only what is gone is deleted, after two complete listings", deletes::only_gone),
     ("few are deleted at once", deletes::few),
     ("nothing is attempted while its config is paused", attempts::no_attempt_paused),
+    ("leave is for what was seen", decisions::leave_for_what_was_seen),
+    ("what an operator disabled only an operator enables", decisions::stays_disabled),
+    ("only items of a config have records", decisions::only_items),
+    ("what may have been written too late is noted", decisions::late_is_noted),
 ];
 
 pub fn check(world: &World, configs: &[ConfigId]) -> Vec<Violation> {

@@ -11,7 +11,7 @@ use crate::{
     history::{History, Said, short},
     invariants::Violation,
     scenario::Event,
-    story::Told,
+    story::{BEGINS_AFTER, Told},
     world::{World, beginning},
 };
 
@@ -71,7 +71,7 @@ impl Report {
                 Event::Config(..) | Event::Ask(..) | Event::Member(..) | Event::Outage(..) | Event::Sleepy(..) => true,
             };
             if is_shown {
-                self.say(format!("  {:>9} {event:?}", at.as_millis() + 3_000));
+                self.say(format!("  {:>9} {event:?}", (BEGINS_AFTER + *at).as_millis()));
             }
         }
     }
@@ -98,9 +98,10 @@ impl Report {
     }
 
     fn histories(&mut self, history: &History) {
-        for record in self.records.clone() {
-            history.records.get(&record).into_iter().flatten().for_each(|said| self.say(said.line()));
-        }
+        let is_shown = |record: &RecordId| self.records.is_empty() || self.records.contains(record);
+        let shown = history.records.iter().filter(|(record, _)| is_shown(record));
+        let lines: Vec<String> = shown.flat_map(|(_, history)| history.iter().map(Said::line)).collect();
+        lines.into_iter().for_each(|line| self.say(line));
     }
 
     fn is_about(&self, world: &World, item: usize) -> bool {

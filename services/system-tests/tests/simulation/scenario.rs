@@ -3,16 +3,11 @@
 //! Everything is an [`Event`] at a time, so that a failing story can be printed and read. A new thing that may happen is
 //! one more event here, and one more arm where events are carried out (`story.rs`).
 
+mod draw;
+
 use std::time::Duration;
 
 use proto_msgs::{DriftPolicy, ItemType, config::DeleteTrigger};
-
-use crate::chance::Chance;
-
-/// How long things go wrong.
-const CHAOS: Duration = Duration::from_secs(150);
-/// Where deletes are propagated: two listings five minutes apart are among it.
-const LONG_CHAOS: Duration = Duration::from_secs(450);
 
 #[derive(Debug)]
 pub struct Scenario {
@@ -112,6 +107,8 @@ pub enum Edit {
     /// Takes that item out, or nothing.
     Exclude(Option<usize>),
     Pause(bool),
+    /// The rule matches secrets alone, or everything of the config's names.
+    Narrow(bool),
     Delete,
 }
 
@@ -120,6 +117,23 @@ pub enum Ask {
     Sync,
     Expand,
     Record(usize),
+    /// Switches a record on or off.
+    Enable(usize, bool),
+    /// Leave for what a record shows now, or showed before that.
+    Leave(usize, Answer, Seen),
+}
+
+/// What somebody decides about a record that drifted; a conflict is acknowledged, whichever it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    Correct,
+    Accept,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seen {
+    Now,
+    Before,
 }
 
 /// What happens to a process.
@@ -154,241 +168,4 @@ pub struct Kinds {
 
 impl Kinds {
     pub const ALL: Self = Self { changes: true, vault_faults: true, bus_faults: true, blows: true };
-}
-
-impl Scenario {
-    pub fn new(seed: u64, kinds: Kinds) -> Self {
-        let mut chance = Chance::new(seed);
-        let sources = 1 + chance.below(2);
-        let targets = 1 + chance.below(2);
-        let vaults = (0..sources + targets).map(|number| vault(&mut chance, number)).collect();
-        let configs: Vec<_> = (0..1 + chance.below(3))
-            .map(|_| ConfigPlan {
-                source: chance.below(sources),
-                target: sources + chance.below(targets),
-                overwrite: chance.permille(400),
-                policy: chance.pick(&[
-                    DriftPolicy::Report,
-                    DriftPolicy::Report,
-                    DriftPolicy::Correct,
-                    DriftPolicy::Block,
-                ]),
-                deletes: chance.permille(250).then(|| chance.pick(&[DeleteTrigger::Purged, DeleteTrigger::Deleted])),
-            })
-            .collect();
-        let most = chance.pick(&[6, 15, 30, 50]);
-        let items = (0..2 + chance.below(most - 1)).map(|number| item(&mut chance, number, configs.len())).collect();
-        let mut scenario = Self {
-            seed,
-            vaults,
-            configs,
-            items,
-            coordinators: 1 + chance.below(3),
-            workers: 1 + chance.below(3),
-            events: Vec::new(),
-            rates: Rates {
-                vault: if kinds.vault_faults { chance.pick(&[0, 20, 80, 250]) } else { 0 },
-                bus: if kinds.bus_faults { chance.pick(&[0, 5, 20, 60]) } else { 0 },
-            },
-            chaos: CHAOS,
-        };
-        if scenario.configs.iter().any(|config| config.deletes.is_some()) {
-            scenario.chaos = LONG_CHAOS;
-        }
-        scenario.fill(&mut chance, kinds);
-        scenario
-    }
-
-    fn fill(&mut self, chance: &mut Chance, kinds: Kinds) {
-        if kinds.changes {
-            self.add_changes(chance);
-            if self.chaos == LONG_CHAOS {
-                self.add_losses(chance);
-            }
-            self.add_edits(chance, kinds);
-        }
-        if kinds.vault_faults {
-            for _ in 0..chance.below(3) {
-                let (vault, at) = (chance.below(self.vaults.len()), self.moment(chance));
-                self.events.push((at, Event::Outage(vault, true)));
-                self.events.push((at + chance.millis(5_000, 90_000), Event::Outage(vault, false)));
-            }
-            for _ in 0..chance.below(2) {
-                let (vault, at) = (self.configs[chance.below(self.configs.len())].target, self.moment(chance));
-                self.events.push((at, Event::Sleepy(vault, true)));
-                self.events.push((at + chance.millis(2_000, 30_000), Event::Sleepy(vault, false)));
-                if kinds.blows && chance.permille(600) {
-                    // A worker that waits for its token when NATS goes away.
-                    let (worker, at) = (self.coordinators + chance.below(self.workers), at + chance.millis(0, 6_000));
-                    let blow = if chance.permille(700) { Blow::Cut } else { Blow::Deafen };
-                    self.events.push((at, Event::Member(worker, blow)));
-                    self.events.push((at + Duration::from_secs(10), Event::Member(worker, Blow::Mend)));
-                }
-            }
-        }
-        if kinds.blows {
-            self.add_blows(chance);
-        }
-        self.events.sort_by_key(|(at, _)| *at);
-    }
-
-    fn moment(&self, chance: &mut Chance) -> Duration {
-        chance.millis(0, u64::try_from(self.chaos.as_millis()).unwrap_or(u64::MAX))
-    }
-
-    fn add_changes(&mut self, chance: &mut Chance) {
-        use Change::{Copy, Delete, Disable, Enable, Expire, Purge, Recover, Retag, Set};
-        const AT_SOURCE: [Change; 16] = [
-            Set, Set, Set, Set, Set, Retag, Retag, Retag, Expire, Disable, Enable, Enable, Delete, Recover, Recover,
-            Purge,
-        ];
-        const AT_TARGET: [Change; 10] = [Set, Set, Retag, Disable, Enable, Delete, Recover, Purge, Copy, Copy];
-        for _ in 0..chance.below(self.items.len() * 3 + 1) {
-            let (item, at) = (chance.below(self.items.len()), self.moment(chance));
-            if chance.permille(150) {
-                self.events.push((at, Event::Target(item, chance.pick(&AT_TARGET))));
-                continue;
-            }
-            let change = chance.pick(&AT_SOURCE);
-            self.events.push((at, Event::Source(item, change)));
-            // Again within seconds, now and then while it is being read.
-            if chance.permille(500) {
-                let config = self.items[item].config;
-                let ask = if chance.permille(700) { Ask::Record(item) } else { Ask::Sync };
-                self.events.push((at + chance.millis(0, 100), Event::Ask(config, ask)));
-                self.events.push((at + chance.millis(0, 900), Event::Source(item, Set)));
-            }
-        }
-    }
-
-    /// Items that go early enough to be missing twice, some of which come back just when their delete is due.
-    fn add_losses(&mut self, chance: &mut Chance) {
-        let at = chance.millis(10_000, 60_000);
-        if chance.permille(300) {
-            let config = chance.below(self.configs.len());
-            for item in (0..self.items.len()).filter(|&item| self.items[item].config == config).collect::<Vec<_>>() {
-                self.events.push((at, Event::Source(item, Change::Delete)));
-                self.events.push((at + Duration::from_millis(10), Event::Source(item, Change::Purge)));
-            }
-            self.events.push((at + chance.millis(100, 9_000), Event::Ask(config, Ask::Expand)));
-            self.events.push((at + chance.millis(310_000, 340_000), Event::Ask(config, Ask::Expand)));
-        }
-        for _ in 0..1 + chance.below(self.items.len().min(8)) {
-            let (item, at) = (chance.below(self.items.len()), chance.millis(10_000, 60_000));
-            self.events.push((at, Event::Source(item, Change::Delete)));
-            if chance.permille(700) {
-                self.events.push((at + chance.millis(10, 2_000), Event::Source(item, Change::Purge)));
-            }
-            let due = at + chance.millis(300_000, 340_000);
-            self.events.push((at + chance.millis(2_500, 9_000), Event::Ask(self.items[item].config, Ask::Expand)));
-            self.events.push((due, Event::Ask(self.items[item].config, Ask::Expand)));
-            if chance.permille(300) {
-                let back = chance.pick(&[Change::Recover, Change::Set]);
-                self.events.push((due + chance.millis(0, 8_000), Event::Source(item, back)));
-            }
-        }
-    }
-
-    fn add_edits(&mut self, chance: &mut Chance, kinds: Kinds) {
-        for config in 0..self.configs.len() {
-            for _ in 0..1 + chance.below(6) {
-                let ask = if chance.permille(600) { Ask::Sync } else { Ask::Expand };
-                self.events.push((self.moment(chance), Event::Ask(config, ask)));
-            }
-            for _ in 0..chance.below(3) {
-                let edit = if chance.permille(500) {
-                    Edit::Overwrite(chance.permille(500))
-                } else {
-                    Edit::Exclude(chance.permille(600).then(|| chance.below(self.items.len())))
-                };
-                self.events.push((self.moment(chance), Event::Config(config, edit)));
-            }
-            if chance.permille(150) {
-                let at = self.moment(chance);
-                self.events.push((at, Event::Config(config, Edit::Pause(true))));
-                self.events.push((at + chance.millis(1_000, 60_000), Event::Config(config, Edit::Pause(false))));
-            }
-            if chance.permille(100) {
-                self.events.push((self.moment(chance), Event::Config(config, Edit::Delete)));
-            }
-            if kinds.blows && chance.permille(400) {
-                self.add_change_of_mind(chance, config);
-            }
-        }
-    }
-
-    /// Somebody gives leave to overwrite and takes it back while that is done, with workers that hear of it late, or are
-    /// asked late.
-    fn add_change_of_mind(&mut self, chance: &mut Chance, config: usize) {
-        let (at, lag) = (Duration::from_secs(15) + self.moment(chance), chance.millis(500, 3_500));
-        // Listings and commands each come so late: it is taken back between the command and its write.
-        let (later, end) = (at + lag.mul_f64(chance.share(0.9, 2.1)), at + Duration::from_secs(20));
-        self.configs[config].overwrite = false;
-        for _ in 0..3 {
-            let (number, name) = (self.items.len(), ["a", "b", "c"][config]);
-            let item = Item {
-                config,
-                kind: ItemType::Secrets,
-                name: format!("{name}-s{number}"),
-                at_source: First::Live,
-                at_target: First::Live,
-            };
-            self.items.push(item);
-        }
-        self.events.push((at, Event::Config(config, Edit::Overwrite(true))));
-        self.events.push((later, Event::Config(config, Edit::Overwrite(false))));
-        let is_slow = chance.permille(450);
-        for member in 0..self.coordinators + self.workers {
-            let is_worker = member >= self.coordinators;
-            if is_worker != is_slow {
-                let blow = if is_slow { Blow::Slow(lag) } else { Blow::Lag(lag) };
-                self.events.push((at, Event::Member(member, blow)));
-                self.events.push((end, Event::Member(member, Blow::Mend)));
-            }
-        }
-    }
-
-    fn add_blows(&mut self, chance: &mut Chance) {
-        let members = self.coordinators + self.workers;
-        for _ in 0..chance.below(7) {
-            let (member, at, blow) = (chance.below(members), self.moment(chance), chance.below(6));
-            let mut until = |blow, end, to| {
-                let later = at + chance.millis(200, to);
-                self.events.push((at, Event::Member(member, blow)));
-                self.events.push((later, Event::Member(member, end)));
-            };
-            match blow {
-                0 => until(Blow::Drain, Blow::Start, 20_000),
-                1 => until(Blow::Kill, Blow::Start, 20_000),
-                2 => until(Blow::Cut, Blow::Mend, 40_000),
-                3 => until(Blow::Deafen, Blow::Mend, 30_000),
-                4 => self.events.push((at, Event::Member(member, Blow::Freeze(chance.millis(500, 40_000))))),
-                _ => self.events.push((at, Event::Member(member, Blow::Jump(chance.millis(500, 30_000))))),
-            }
-        }
-    }
-}
-
-fn vault(chance: &mut Chance, number: usize) -> VaultPlan {
-    let is_apart = number > 0 && chance.permille(150);
-    let geography = if is_apart { "United States" } else { "Europe" };
-    VaultPlan { geography, subscription: u8::from(number > 0 && chance.permille(100)) }
-}
-
-fn item(chance: &mut Chance, number: usize, configs: usize) -> Item {
-    use First::{Absent, Deleted, Disabled, Equal, Expired, Live, NotExportable, Pending, Taken};
-    let kind =
-        chance.pick(&[ItemType::Secrets, ItemType::Secrets, ItemType::Secrets, ItemType::Certificates, ItemType::Keys]);
-    let config = chance.below(configs);
-    let (source, target): (&[First], &[First]) = match kind {
-        ItemType::Secrets => (&[Disabled, Deleted, Absent], &[Live, Live, Equal, Deleted]),
-        ItemType::Certificates => {
-            (&[Disabled, Deleted, Absent, Pending, NotExportable, Expired], &[Live, Live, Equal, Deleted, Taken])
-        }
-        ItemType::Keys => (&[Disabled, Deleted, Absent], &[Live, Equal, Deleted]),
-    };
-    let at_source = if chance.permille(800) { Live } else { chance.pick(source) };
-    let at_target = if chance.permille(800) { Absent } else { chance.pick(target) };
-    let name = format!("{}-{}{number}", ["a", "b", "c"][config], &kind.as_str()[..1]);
-    Item { config, kind, name, at_source, at_target }
 }

@@ -23,7 +23,7 @@ use crate::{
     history::Said,
     invariants::{self, Violation},
     owners::Owners,
-    scenario::{Ask, Blow, Edit, Event, Kinds, Scenario},
+    scenario::{Answer, Ask, Blow, Edit, Event, Kinds, Scenario, Seen},
     world::{World, beginning, identity, item_name, vault_name},
 };
 
@@ -42,6 +42,8 @@ const ASKED_AGAIN: u32 = 3;
 const HEARD_WITHIN: Duration = Duration::from_secs(6);
 /// What an operator asked for comes to an end within this, or later.
 const SETTLES_WITHIN: Duration = Duration::from_secs(30);
+/// Until every member is up, and the first config is saved.
+pub const BEGINS_AFTER: Duration = Duration::from_secs(3);
 /// Between two looks at whether everything is done.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
@@ -76,7 +78,7 @@ impl Story {
     async fn begin(&mut self) {
         self.owners.begin(&mut self.world);
         (0..self.world.members.len()).for_each(|member| self.world.start(member));
-        sleep(Duration::from_secs(3)).await;
+        sleep(BEGINS_AFTER).await;
         for number in 0..self.world.scenario.configs.len() {
             let config = self.config(number);
             self.configs.push(config.id);
@@ -105,7 +107,11 @@ impl Story {
             Event::Source(item, change) => self.owners.change(&mut self.world, item, Side::Source, change),
             Event::Target(item, change) => self.owners.change(&mut self.world, item, Side::Target, change),
             Event::Config(config, edit) => self.edit(config, edit).await,
-            Event::Ask(config, ask) => self.ask(config, self.command(ask)),
+            Event::Ask(config, ask) => {
+                if let Some(command) = self.command(ask) {
+                    self.ask(config, command);
+                }
+            }
             Event::Member(member, blow) => self.strike(member, blow),
             Event::Outage(vault, is_out) => self.world.faults.set_outage(&vault_name(vault), is_out),
             Event::Sleepy(vault, is_sleepy) => self.world.faults.set_sleepy(&vault_name(vault), is_sleepy),
@@ -257,11 +263,7 @@ impl Story {
         let id = record_of(&self.world, &self.configs, item);
         let said = history.records.get(&id).and_then(|said| said.last());
         match said.filter(|said| said.record().status == Status::Drifted) {
-            Some(said) => {
-                let target_version = said.record().target_seen.as_ref().and_then(|seen| seen.version.clone());
-                let leave = LeaveBody { kind: LeaveKind::Correct, sequence: said.sequence, target_version };
-                ConfigCommand::Leave { actor, key: id.key(), leave }
-            }
+            Some(said) => ConfigCommand::Leave { actor, key: id.key(), leave: leave_for(said, LeaveKind::Correct) },
             None => ConfigCommand::SyncRecord { actor, key: id.key() },
         }
     }
@@ -272,16 +274,38 @@ impl Story {
         newest.any(|said| !said.record().removed && !said.record().status.is_settled())
     }
 
-    fn command(&self, ask: Ask) -> ConfigCommand {
+    fn command(&mut self, ask: Ask) -> Option<ConfigCommand> {
         let actor = "operator".to_owned();
-        match ask {
+        let key = |item: usize| {
+            let item = &self.world.scenario.items[item];
+            RecordKey { kind: item.kind, name: item_name(&item.name) }
+        };
+        let command = match ask {
             Ask::Sync => ConfigCommand::Sync { actor },
             Ask::Expand => ConfigCommand::Expand { actor },
-            Ask::Record(item) => {
-                let item = &self.world.scenario.items[item];
-                ConfigCommand::SyncRecord { actor, key: RecordKey { kind: item.kind, name: item_name(&item.name) } }
+            Ask::Record(item) => ConfigCommand::SyncRecord { actor, key: key(item) },
+            Ask::Enable(item, enabled) => ConfigCommand::SetEnabled { actor, key: key(item), enabled },
+            Ask::Leave(item, answer, seen) => {
+                ConfigCommand::Leave { actor, key: key(item), leave: self.leave(item, answer, seen)? }
             }
-        }
+        };
+        self.world.decisions.push((self.world.now(), ask));
+        Some(command)
+    }
+
+    /// Leave for what a record shows, or showed; none where there is nothing to decide.
+    fn leave(&self, item: usize, answer: Answer, seen: Seen) -> Option<LeaveBody> {
+        let history = self.world.look();
+        let mut newest = history.records.get(&record_of(&self.world, &self.configs, item))?.iter().rev();
+        let now = newest.next()?;
+        let kind = match (now.record().status, answer) {
+            (Status::BlockedTargetConflict, _) => LeaveKind::Acknowledge,
+            (Status::Drifted, Answer::Correct) => LeaveKind::Correct,
+            (Status::Drifted, Answer::Accept) => LeaveKind::Accept,
+            _ => return None,
+        };
+        let shown = if seen == Seen::Now { now } else { newest.next()? };
+        Some(leave_for(shown, kind))
     }
 
     fn ask(&mut self, config: usize, command: ConfigCommand) {
@@ -319,6 +343,7 @@ impl Story {
                     item.map(|item| self.world.scenario.items[item].name.clone()).into_iter().collect();
             }
             Edit::Pause(is_on) => config.spec.paused = is_on,
+            Edit::Narrow(is_on) => config.spec.rule = rule(number, is_on),
             Edit::Delete => config.deleted = true,
         }
         let next: Envelope<Config> = origin.envelope(origin.correlation_id(), config);
@@ -344,7 +369,7 @@ impl Story {
                 source: vault(plan.source),
                 target: vault(plan.target),
                 item_types: ItemType::ALL.into_iter().collect(),
-                rule: Rule::Pattern { glob: format!("{}-*", ["a", "b", "c"][number]) },
+                rule: rule(number, false),
                 exclude: Vec::new(),
                 behaviour,
                 paused: false,
@@ -362,6 +387,17 @@ impl Story {
             },
         }
     }
+}
+
+/// Matches a config's items, or its secrets alone.
+fn rule(config: usize, is_narrow: bool) -> Rule {
+    let name = ["a", "b", "c"][config];
+    Rule::Pattern { glob: format!("{name}-{}*", if is_narrow { "s" } else { "" }) }
+}
+
+fn leave_for(seen: &Said<Record>, kind: LeaveKind) -> LeaveBody {
+    let target_version = seen.record().target_seen.as_ref().and_then(|seen| seen.version.clone());
+    LeaveBody { kind, sequence: seen.sequence, target_version }
 }
 
 /// The record of an item.

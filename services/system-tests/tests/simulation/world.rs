@@ -22,7 +22,7 @@ use crate::{
     faults::Faults,
     history::History,
     process::Process,
-    scenario::{Change, Scenario},
+    scenario::{Ask, Change, Scenario},
 };
 
 /// When every story begins.
@@ -42,6 +42,8 @@ pub struct World {
     /// What owners did, in order.
     pub touches: Vec<Touch>,
     pub windows: Vec<Window>,
+    /// What operators asked about single records, in order.
+    pub decisions: Vec<(Timestamp, Ask)>,
     /// What operators asked, and what they were told.
     pub answers: Rc<RefCell<Vec<String>>>,
     /// Members to whom something happened, whose clock or ear is not to be relied on.
@@ -103,6 +105,7 @@ impl World {
             history: RefCell::default(),
             touches: Vec::new(),
             windows: Vec::new(),
+            decisions: Vec::new(),
             answers: Rc::default(),
             struck: BTreeSet::new(),
             processes: JoinSet::new(),

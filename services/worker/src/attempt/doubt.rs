@@ -2,7 +2,10 @@
 //! written. The log itself remembers that, so that neither this worker nor any coordinator has to.
 
 use broker::LogError;
-use domain::lifecycle;
+use domain::{
+    lifecycle,
+    mutant::{self, Mutant},
+};
 use proto_msgs::{Envelope, Record, Status, record::UnresolvedAttempt};
 
 use super::{
@@ -15,7 +18,7 @@ use crate::{error::RecordError, metrics::Metrics};
 pub(super) async fn refused(work: &Work<'_>) -> RecordError {
     let (record, worker) = (&work.record.id, work.parts.origin.member());
     Metrics::count(&work.parts.metrics.outcomes_refused_total);
-    if !work.has_written {
+    if !work.has_written || mutant::is(Mutant::LateIsForgotten) {
         tracing::info!(record_id = %record, worker_id = %worker, correlation_id = %work.correlation, "outcome was refused: nothing had been written");
         return RecordError::OutcomeRefused;
     }

@@ -176,6 +176,19 @@ fn an_item_that_comes_back_clears_the_miss_and_reactivates_its_record() {
 }
 
 #[test]
+fn a_disabled_record_whose_item_came_back_unseen_shows_that_it_can_be_recovered() {
+    let off = |code| Record { status: Status::Disabled, code: Some(code), ..active("a", 1) };
+    let deleted = |code| Scene::new(off(code), complete(At::Deleted), complete(AS_LEFT));
+    for code in [ErrorCode::SourceGone, ErrorCode::RuleNoMatch] {
+        let shown = deleted(code).propagating(DeleteTrigger::Purged).taken().unwrap();
+        assert_eq!((shown.status, shown.miss), (Status::BlockedSourceSoftDeleted, None));
+        // A record that is off never deletes.
+        assert_eq!(deleted(code).propagating(DeleteTrigger::Deleted).action(), None);
+    }
+    assert_eq!(deleted(ErrorCode::OperatorDisabled).action(), None);
+}
+
+#[test]
 fn a_soft_deleted_source_is_shown_unless_its_delete_is_propagated_at_once() {
     let scene = || Scene::new(missed(active("a", 1)), complete(At::Deleted), complete(AS_LEFT));
     let shown = scene().propagating(DeleteTrigger::Purged).taken().unwrap();

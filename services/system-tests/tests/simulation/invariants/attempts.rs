@@ -3,10 +3,15 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use domain::timing::ATTEMPT_MAY_BE_REPEATED_AFTER;
-use proto_msgs::{Record, RecordId, Status, record::OutcomeKind, vault::Side};
+use proto_msgs::{Record, RecordId, Status, Timestamp, record::OutcomeKind, vault::Side};
 
 use super::{Evidence, Violation, broken};
-use crate::{history::Said, history::short, story::record_of};
+use crate::{
+    history::{Said, short},
+    scenario::{Blow, Event},
+    story::{BEGINS_AFTER, record_of},
+    world::beginning,
+};
 
 /// A listing is at most this old when its plan is written.
 const LISTING_AGE: Duration = Duration::from_secs(180);
@@ -76,7 +81,7 @@ pub fn no_early_repeat(evidence: &Evidence<'_>, violations: &mut Vec<Violation>)
                 open = None;
             } else if is_first_intent(before, said) {
                 if let Some(open) = open
-                    && said.at.since(open.at) < ATTEMPT_MAY_BE_REPEATED_AFTER
+                    && said.at.since(open.at) + jumps(evidence, open.at, said.at) < ATTEMPT_MAY_BE_REPEATED_AFTER
                 {
                     violations.push(broken(format!("#{} after #{}", said.sequence, open.sequence), id));
                 }
@@ -84,6 +89,19 @@ pub fn no_early_repeat(evidence: &Evidence<'_>, violations: &mut Vec<Violation>)
             }
         }
     }
+}
+
+/// By how much the clocks of coordinators jumped meanwhile: to them, that much more time went by.
+fn jumps(evidence: &Evidence<'_>, from: Timestamp, until: Timestamp) -> Duration {
+    let scenario = &evidence.world.scenario;
+    let jump = |(at, event): &(Duration, Event)| match event {
+        Event::Member(member, Blow::Jump(by)) if *member < scenario.coordinators => {
+            let at = beginning().plus(BEGINS_AFTER + *at);
+            (from..=until).contains(&at).then_some(*by)
+        }
+        _ => None,
+    };
+    scenario.events.iter().filter_map(jump).sum()
 }
 
 pub fn fences(evidence: &Evidence<'_>, violations: &mut Vec<Violation>) {

@@ -181,7 +181,11 @@ pub fn no_overwrite(evidence: &Evidence<'_>, violations: &mut Vec<Violation>) {
         let begun = write.begun(evidence);
         let newest = configs().rev().find(|said| said.at.plus(UNSEEN) <= begun && said.sequence.0 >= revision);
         let is_allowed = has_leave(revision) && newest.is_none_or(|newest| has_leave(newest.sequence.0));
-        if !is_allowed && !came_after_look(evidence, write) {
+        let is_acknowledged = intent.record().leave.as_ref().is_some_and(|leave| {
+            let is_as_seen = leave.target_version.as_ref() == before.map(|before| &before.id);
+            leave.kind == LeaveKind::Acknowledge && is_as_seen
+        });
+        if !is_allowed && !is_acknowledged && !came_after_look(evidence, write) {
             violations.push(write.say("nobody allowed to overwrite what was there"));
         }
     }
@@ -207,7 +211,11 @@ pub fn no_drift_overwritten(evidence: &Evidence<'_>, violations: &mut Vec<Violat
         let Some((_, intent)) = write.intent(evidence) else { continue };
         let Some(left) = intent.record().baseline.as_ref().filter(|_| !is_own && write.creates()) else { continue };
         // Adopted, or accepted, as it is.
-        let is_left = before.is_some_and(|before| left.target.version.as_ref() == Some(&before.id));
+        let is_left = before.is_some_and(|before| match &left.target.version {
+            Some(version) => *version == before.id,
+            // A listing names no version.
+            None => left.target.updated == Some(before.updated),
+        });
         let is_corrected = intent.record().leave.as_ref().is_some_and(|leave| leave.kind == LeaveKind::Correct);
         let is_allowed = match write.config_then(evidence).map(|config| config.spec.behaviour.drift_policy) {
             Some(DriftPolicy::Correct) | None => true,
@@ -231,6 +239,12 @@ pub fn no_equal_write(evidence: &Evidence<'_>, violations: &mut Vec<Violation>) 
         let is_own = before.is_some_and(|before| own.contains(&before.id));
         own.extend(after.filter(|_| write.creates()).map(|version| version.id.clone()));
         let (Some(before), Some(after), true, true) = (before, after, is_own, write.creates()) else { continue };
+        // What is switched off cannot be read, so that only the version tells what is in it.
+        let left = write.intent(evidence).and_then(|(_, intent)| intent.record().baseline.as_ref());
+        let is_known = left.is_some_and(|left| left.target.version.as_ref() == Some(&before.id));
+        if !before.attributes.enabled && !is_known {
+            continue;
+        }
         if same_content(before, after) && !clears_a_time(write.done.kind, &before.attributes, &after.attributes) {
             let what = if attributes_equal(write.done.kind, &before.attributes, &after.attributes) {
                 "a version equal to the one before"
