@@ -60,7 +60,7 @@ impl ConfigActor {
                     self.follow_up_soon();
                 }
                 if lifecycle::is_doubtful(record) {
-                    self.work.put(key, Item::new(entry, Stage::Queued));
+                    self.work.put(key, Item::of(entry, self.parts.parts.origin.boot()));
                 }
             }
         }
@@ -84,7 +84,7 @@ impl ConfigActor {
             Some(Stage::Accepted { worker, .. }) => self.parts.fleet.gave_back(worker),
             Some(Stage::Queued | Stage::Dispatching { .. } | Stage::Retrying { .. }) | None => {}
         }
-        self.work.put(key, Item::new(entry, Stage::Queued));
+        self.work.put(key, Item::of(entry, self.parts.parts.origin.boot()));
     }
 
     fn opened(&mut self, key: RecordKey, entry: Entry<Record>) {

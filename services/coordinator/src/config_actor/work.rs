@@ -155,9 +155,9 @@ impl Work {
     /// Forgets what was decided and not begun; gives how many. A plan finds those again. What waits for another attempt,
     /// or to be compared, no plan decides about: it stays.
     pub(super) fn drop_pending(&mut self) -> usize {
-        let is_pending =
-            |key: &RecordKey| self.items.get(key).is_some_and(|item| item.record.status == Status::Pending);
-        let pending: Vec<_> = self.queue.iter().map(|(_, key)| key).filter(|key| is_pending(key)).cloned().collect();
+        let is_pending = |item: &Item| item.record.status == Status::Pending && !item.stage.is_under_way();
+        let pending = self.items.iter().filter(|(_, item)| is_pending(item));
+        let pending: Vec<_> = pending.map(|(key, _)| key.clone()).collect();
         pending.iter().for_each(|key| drop(self.remove(key)));
         pending.len()
     }
@@ -210,14 +210,15 @@ impl Item {
     /// In the stage that its state in the log says.
     pub(super) fn of(entry: Entry<Record>, now: BootTime) -> Self {
         let record = &entry.envelope.body;
-        // The clocks of two machines may be apart by more than this, so that it is counted by this one's as well.
-        let finishes = if record.unresolved.is_some() { ATTEMPT_MARGIN } else { Duration::ZERO };
+        // The clocks of two machines may be apart by more than this, so that it is counted by this one's as well. Whoever
+        // notes that it wrote too late may have stopped right before it sent.
+        let is_open = record.unresolved.is_some() || !record.late.is_empty();
+        let not_before = if is_open { now.plus(ATTEMPT_MARGIN) } else { now };
         let named = record.unresolved.as_ref().map(|unresolved| unresolved.worker.clone());
         let stage = match (record.status, named) {
             (Status::Syncing, Some(worker)) => Stage::Open { worker, since: now },
-            (Status::Retrying, _) => {
-                Stage::Retrying { until: record.next_attempt.unwrap_or_default(), not_before: now.plus(finishes) }
-            }
+            (Status::Retrying, _) => Stage::Retrying { until: record.next_attempt.unwrap_or_default(), not_before },
+            _ if !record.late.is_empty() => Stage::Retrying { until: Timestamp::default(), not_before },
             (_, _) => Stage::Queued,
         };
         Self::new(entry, stage)
@@ -233,6 +234,20 @@ impl Item {
 mod tests {
     use super::*;
     use crate::fixtures::{at, entry, key, record, unresolved};
+
+    #[test]
+    fn what_was_written_too_late_is_compared_once_it_has_surely_arrived() {
+        let waits = |status, late| {
+            let doubted = Record { thorough: true, late, ..record(1, "a", status) };
+            let mut work = Work::default();
+            work.put(key("a"), Item::of(entry(doubted, 1), BootTime::default()));
+            [Duration::ZERO, ATTEMPT_MARGIN]
+                .map(|wait| work.due(at(0), BootTime::default().plus(wait), |_| true).is_empty())
+        };
+        for status in [Status::Active, Status::Pending] {
+            assert_eq!(waits(status, vec![unresolved()]), [true, false]);
+        }
+    }
 
     #[test]
     fn what_may_have_written_is_not_retried_early_because_two_clocks_are_apart() {

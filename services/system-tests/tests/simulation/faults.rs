@@ -17,7 +17,7 @@ use vault::{
     memory::{self as azure, End, MemoryCall, PRIVATE},
 };
 
-use crate::{chance::Chance, scenario::Rates};
+use crate::{chance::Chance, process::Ice, scenario::Rates};
 
 /// Stands in every secret's value.
 pub const CANARY: &str = "^canary^";
@@ -59,6 +59,8 @@ struct State {
     /// Vaults at which writes wait long for their token.
     sleepy: BTreeSet<String>,
     looks: Vec<Look>,
+    /// When a member was first stopped in the middle of a write.
+    stalls: BTreeMap<String, Instant>,
     /// Where a value was seen that must be nowhere.
     leaks: BTreeSet<String>,
 }
@@ -73,6 +75,7 @@ impl Faults {
             outages: BTreeSet::new(),
             sleepy: BTreeSet::new(),
             looks: Vec::new(),
+            stalls: BTreeMap::new(),
             leaks: BTreeSet::new(),
         })))
     }
@@ -108,6 +111,11 @@ impl Faults {
         self.lock().looks.clone()
     }
 
+    /// When that member was first stopped in the middle of a write.
+    pub fn stalled(&self, member: &str) -> Option<Instant> {
+        self.lock().stalls.get(member).copied()
+    }
+
     pub fn leaks(&self) -> Vec<String> {
         self.lock().leaks.iter().cloned().collect()
     }
@@ -118,9 +126,9 @@ impl Faults {
     }
 
     /// What becomes of the calls of one worker.
-    pub fn fates(&self, by: &str) -> impl Fn(&MemoryCall) -> azure::Fate + Send + Sync + 'static {
+    pub fn fates(&self, by: &str, ice: Ice) -> impl Fn(&MemoryCall) -> azure::Fate + Send + Sync + 'static {
         let (faults, by) = (self.clone(), Arc::<str>::from(by));
-        move |call| faults.lock().fate(call, &by)
+        move |call| faults.lock().fate(call, &by, &ice)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -163,7 +171,7 @@ impl State {
         }
     }
 
-    fn fate(&mut self, call: &MemoryCall, by: &Arc<str>) -> azure::Fate {
+    fn fate(&mut self, call: &MemoryCall, by: &Arc<str>, ice: &Ice) -> azure::Fate {
         if let (Side::Target, Some(kind), Some(item)) = (call.side, call.kind, &call.item) {
             let (vault, item, is_write) = (call.vault.clone(), item.key(), call.operation.writes());
             self.looks.push(Look { at: Instant::now(), by: by.clone(), vault, kind, item, is_write });
@@ -178,6 +186,9 @@ impl State {
         }
         if call.operation.writes() && self.sleepy.contains(&call.vault) {
             return azure::Fate { token: self.chance.millis(5_200, 9_900), ..fine };
+        }
+        if call.operation.writes() && self.chance.permille(self.rates.stall) && ice.may_stall() {
+            return self.stall(by, ice);
         }
         if !self.chance.permille(self.rates.vault) {
             return fine;
@@ -199,6 +210,16 @@ impl State {
             8 => azure::Fate { end: refused(VaultErrorKind::Transient, None), ..fine },
             _ => azure::Fate { end: End::Lost, ..fine },
         }
+    }
+}
+
+impl State {
+    /// Stops a process between the check of its time and the send, for longer than others wait for it.
+    fn stall(&mut self, by: &Arc<str>, ice: &Ice) -> azure::Fate {
+        let (now, time) = (Instant::now(), self.chance.millis(26_000, 45_000));
+        ice.freeze(now + time);
+        self.stalls.entry(by.to_string()).or_insert(now);
+        azure::Fate { travel: time + self.chance.millis(1, 3_000), ..azure::Fate::FINE }
     }
 }
 

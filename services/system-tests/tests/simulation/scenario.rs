@@ -70,6 +70,8 @@ pub enum First {
 pub struct Rates {
     pub vault: u32,
     pub bus: u32,
+    /// Of writes, how often their process is stopped right before it sends.
+    pub stall: u32,
 }
 
 #[derive(Debug, Clone, Copy)]

@@ -23,6 +23,7 @@ use crate::{
     history::Said,
     invariants::{self, Violation},
     owners::Owners,
+    process::Process,
     scenario::{Answer, Ask, Blow, Edit, Event, Kinds, Scenario, Seen},
     world::{World, beginning, identity, item_name, vault_name},
 };
@@ -120,10 +121,17 @@ impl Story {
 
     fn strike(&mut self, number: usize, blow: Blow) {
         let id = self.world.members[number].id.clone();
-        self.world.struck.insert(id.clone());
+        let now = self.world.now();
+        self.world.struck.entry(id.clone()).or_insert(now);
         let member = &self.world.members[number];
+        let is_frozen = member.process.as_ref().is_some_and(Process::is_frozen);
         match blow {
-            Blow::Drain => member.shutdown.drain(),
+            // What it was about to send would be gone with it.
+            Blow::Drain | Blow::Kill | Blow::Start if is_frozen => {}
+            Blow::Drain => {
+                member.process.iter().for_each(Process::leaves);
+                member.shutdown.drain();
+            }
             Blow::Kill => self.world.kill(number),
             Blow::Start => {
                 self.world.kill(number);
@@ -310,6 +318,10 @@ impl Story {
 
     fn ask(&mut self, config: usize, command: ConfigCommand) {
         let Some(id) = self.configs.get(config) else { return };
+        if let ConfigCommand::Leave { key, leave, .. } = &command {
+            let record = RecordId { config: *id, kind: key.kind, name: key.name.clone() };
+            self.world.leaves.push((record, leave.clone()));
+        }
         let (operator, origin) = (&self.world.operator, &self.world.origin);
         let envelope = origin.envelope(origin.correlation_id(), command);
         let subject = operator.subjects.config_command(id);

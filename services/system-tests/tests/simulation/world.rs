@@ -1,6 +1,6 @@
 //! The world of one seed: a NATS server and an Azure in memory, and the processes between them.
 
-use std::{cell::RefCell, collections::BTreeSet, rc::Rc, sync::Arc, time::Duration};
+use std::{cell::RefCell, collections::BTreeMap, rc::Rc, sync::Arc, time::Duration};
 
 use broker::{
     Broker,
@@ -8,7 +8,8 @@ use broker::{
 };
 use coordinator::{CoordinatorParts, CoordinatorSettings};
 use proto_msgs::{
-    ItemName, MemberId, Timestamp,
+    ItemName, MemberId, RecordId, Timestamp,
+    api::LeaveBody,
     subject::Subjects,
     vault::{Side, VaultIdentity},
     worker::Role,
@@ -21,7 +22,7 @@ use worker::{WorkerParts, WorkerSettings};
 use crate::{
     faults::Faults,
     history::History,
-    process::Process,
+    process::{Ice, Process},
     scenario::{Ask, Change, Scenario},
 };
 
@@ -44,10 +45,12 @@ pub struct World {
     pub windows: Vec<Window>,
     /// What operators asked about single records, in order.
     pub decisions: Vec<(Timestamp, Ask)>,
+    /// Leave that operators gave, whatever became of it.
+    pub leaves: Vec<(RecordId, LeaveBody)>,
     /// What operators asked, and what they were told.
     pub answers: Rc<RefCell<Vec<String>>>,
-    /// Members to whom something happened, whose clock or ear is not to be relied on.
-    pub struck: BTreeSet<String>,
+    /// When something first happened to a member, whose clock or ear is not to be relied on from then on.
+    pub struck: BTreeMap<String, Timestamp>,
     processes: JoinSet<()>,
     started: Instant,
 }
@@ -106,8 +109,9 @@ impl World {
             touches: Vec::new(),
             windows: Vec::new(),
             decisions: Vec::new(),
+            leaves: Vec::new(),
             answers: Rc::default(),
-            struck: BTreeSet::new(),
+            struck: BTreeMap::new(),
             processes: JoinSet::new(),
             started,
             scenario,
@@ -166,18 +170,19 @@ impl World {
         let seed = self.scenario.seed.wrapping_mul(1_000_003) ^ ((number as u64) << 32) ^ u64::from(generation);
         let origin = Origin::new(member.clock.clone(), Arc::new(SeededEntropy::new(seed)), member_id(&member.id));
         let (broker, shutdown) = (member.client.broker(), member.shutdown.clone());
+        let ice = Ice::default();
         let process = match role {
             Role::Coordinator => {
                 let parts = CoordinatorParts { broker, origin };
-                Process::start(&mut self.processes, async move {
+                Process::start(&mut self.processes, ice, async move {
                     // A role that cannot go on ends, and is started again.
                     _ = coordinator::run(CoordinatorSettings::default(), parts, shutdown).await;
                 })
             }
             Role::Worker | Role::Gateway => {
-                let vaults = self.azure.with_fates(self.faults.fates(&member.id)).with_caller(&member.id);
+                let vaults = self.azure.with_fates(self.faults.fates(&member.id, ice.clone())).with_caller(&member.id);
                 let parts = WorkerParts { broker, vaults: Arc::new(vaults), origin, metrics: Arc::default() };
-                Process::start(&mut self.processes, async move {
+                Process::start(&mut self.processes, ice, async move {
                     _ = worker::run(WorkerSettings::default(), parts, shutdown).await;
                 })
             }

@@ -91,6 +91,13 @@ pub fn no_early_repeat(evidence: &Evidence<'_>, violations: &mut Vec<Violation>)
     }
 }
 
+/// Whether something had happened to it by then.
+fn was_struck(evidence: &Evidence<'_>, member: &str, by: Timestamp) -> bool {
+    let (world, stalled) = (evidence.world, evidence.world.faults.stalled(member));
+    let stalled = stalled.map(|at| beginning().plus(at - world.begun()));
+    world.struck.get(member).copied().into_iter().chain(stalled).any(|at| at <= by)
+}
+
 /// By how much the clocks of coordinators jumped meanwhile: to them, that much more time went by.
 fn jumps(evidence: &Evidence<'_>, from: Timestamp, until: Timestamp) -> Duration {
     let scenario = &evidence.world.scenario;
@@ -112,7 +119,7 @@ pub fn fences(evidence: &Evidence<'_>, violations: &mut Vec<Violation>) {
         });
         own.for_each(|said| intents.entry((id.config, said.by.clone())).or_default().push(said));
     }
-    for said in intents.values().flatten().filter(|said| !evidence.world.struck.contains(&said.by)) {
+    for said in intents.values().flatten().filter(|said| !was_struck(evidence, &said.by, said.envelope.time)) {
         // The configs' feed tells a worker to whom nothing happened at once.
         let edits = evidence.history.configs.get(&said.record().id.config).into_iter().flatten();
         let mut newer = edits.filter(|edit| edit.sequence.0 > said.record().revision.0);

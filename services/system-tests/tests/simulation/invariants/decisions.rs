@@ -2,23 +2,24 @@
 
 use std::collections::BTreeSet;
 
-use proto_msgs::{ErrorCode, Record, RecordId, Status};
+use proto_msgs::{ErrorCode, Record, RecordId, Status, record::UnresolvedAttempt};
 
 use super::{Evidence, Violation, broken};
 use crate::{history::Said, scenario::Ask, story::record_of};
 
-/// Leave that was given names the very state that it was given for.
+/// Leave stands only where somebody named the very state that it was given for.
 pub fn leave_for_what_was_seen(evidence: &Evidence<'_>, violations: &mut Vec<Violation>) {
+    let given = |id: &RecordId, before: &Said<Record>| {
+        let seen = before.record().target_seen.as_ref().and_then(|seen| seen.version.clone());
+        let mut leaves = evidence.world.leaves.iter().filter(|(record, _)| record == id);
+        leaves.any(|(_, leave)| leave.sequence == before.sequence && leave.target_version == seen)
+    };
     for (id, history) in &evidence.history.records {
         for pair in history.windows(2) {
             let [before, said] = pair else { continue };
-            let Some(leave) = said.record().leave.as_ref().filter(|_| said.record().leave != before.record().leave)
-            else {
-                continue;
-            };
-            let seen = before.record().target_seen.as_ref().and_then(|seen| seen.version.as_ref());
-            if leave.sequence != before.sequence || leave.target_version.as_ref() != seen {
-                violations.push(broken(format!("#{} is given for #{}", said.sequence, leave.sequence), id));
+            let is_new = said.record().leave.is_some() && said.record().leave != before.record().leave;
+            if is_new && !given(id, before) {
+                violations.push(broken(format!("nobody gave it for #{}: #{}", before.sequence, said.sequence), id));
             }
         }
     }
@@ -58,14 +59,18 @@ pub fn late_is_noted(evidence: &Evidence<'_>, violations: &mut Vec<Violation>) {
         let Some((place, intent)) = write.intent(evidence) else { continue };
         let Some(open) = intent.record().unresolved.as_ref() else { continue };
         let after = &write.history(evidence)[place + 1..];
+        let is = |known: &UnresolvedAttempt| known.operation == open.operation;
         let is_told = |said: &Said<Record>| {
             let record = said.record();
             let is_own = said.envelope.cause == Some(open.operation);
-            let carried = record.unresolved.iter().chain(&record.late).any(|known| known.operation == open.operation);
-            is_own || carried || record.removed
+            let is_carried = record.unresolved.as_ref().is_some_and(is);
+            let is_after = said.at >= write.done.at && (is_own || is_carried);
+            is_after || record.late.iter().any(is)
         };
+        // What is carried to the end is still to be compared; nobody compares what leaves with its config.
+        let is_left = after.last().is_some_and(|last| last.record().removed || last.record().unresolved.iter().any(is));
         let is_over = after.iter().any(|said| said.record().status != Status::Syncing);
-        if is_over && !after.iter().any(is_told) {
+        if is_over && !is_left && !after.iter().any(is_told) {
             violations.push(write.say("nobody was told"));
         }
     }

@@ -45,6 +45,7 @@ impl Scenario {
             rates: Rates {
                 vault: if kinds.vault_faults { chance.pick(&[0, 20, 80, 250]) } else { 0 },
                 bus: if kinds.bus_faults { chance.pick(&[0, 5, 20, 60]) } else { 0 },
+                stall: if kinds.blows { chance.pick(&[0, 0, 5, 30]) } else { 0 },
             },
             chaos: CHAOS,
         };
