@@ -1,18 +1,18 @@
-//! The two parts: start a system, create a config, wait, check, measure.
+//! What the parts are, and filling a vault: start a system, create a config, wait, check, measure.
 
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use proto_msgs::run::RunEnd;
-use serde_json::json;
+use serde_json::{Value, json};
 use system_tests::{Cluster, ClusterBuilder, Counts, EstateBuilder};
 
 use crate::figures::{Figures, Times};
 
-const SOURCE: &str = "load-source-kv";
-const TARGET: &str = "load-target-kv";
+pub const SOURCE: &str = "load-source-kv";
+pub const TARGET: &str = "load-target-kv";
 /// Longest a part may take: ten times what the largest one should.
-const LIMIT: Duration = Duration::from_secs(1_200);
+pub const LIMIT: Duration = Duration::from_secs(1_200);
 
 /// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -21,10 +21,15 @@ pub enum Part {
     Free,
     /// Azure's limits.
     Limits,
+    /// A worker, and then a coordinator, that is killed.
+    Failover,
+    /// Small configs beside a large one, under Azure's limits.
+    Fairness,
 }
 
-pub async fn run(part: Part, secrets: usize, latency_ms: u64, workers: usize) -> Result<Figures> {
-    let cluster = start(part, secrets, latency_ms, workers).await?;
+/// Fills a vault, with Azure's limits or without any.
+pub async fn fill(has_limits: bool, secrets: usize, latency: Duration, workers: usize) -> Result<Figures> {
+    let cluster = start(has_limits, secrets, latency, workers).await?;
     let config = cluster.api().create(spec()).await?;
     cluster.api().settled(&config.config.id, LIMIT).await?;
     // Before anything else is called: these are the run's own calls.
@@ -45,22 +50,22 @@ pub async fn run(part: Part, secrets: usize, latency_ms: u64, workers: usize) ->
     })
 }
 
-async fn start(part: Part, secrets: usize, latency_ms: u64, workers: usize) -> Result<Cluster> {
+async fn start(has_limits: bool, secrets: usize, latency: Duration, workers: usize) -> Result<Cluster> {
     let estate = EstateBuilder::new().vault(SOURCE, "westeurope", secrets).vault(TARGET, "northeurope", 0);
-    let builder = ClusterBuilder::new(estate).workers(workers).latency(Duration::from_millis(latency_ms));
-    match part {
-        Part::Free => builder.unlimited(),
-        Part::Limits => builder.azure_limits(),
-    }
-    .start()
-    .await
+    let builder = ClusterBuilder::new(estate).workers(workers).latency(latency);
+    if has_limits { builder.azure_limits() } else { builder.unlimited() }.start().await
 }
 
-fn spec() -> serde_json::Value {
+pub fn spec() -> Value {
+    named("load", SOURCE, TARGET)
+}
+
+/// A config of all secrets of a vault.
+pub fn named(name: &str, source: &str, target: &str) -> Value {
     json!({
-        "name": "load",
-        "source": { "vault": SOURCE },
-        "target": { "vault": TARGET },
+        "name": name,
+        "source": { "vault": source },
+        "target": { "vault": target },
         "item_types": ["secrets"],
         "rule": { "kind": "all" },
     })

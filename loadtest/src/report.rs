@@ -5,8 +5,9 @@ use std::{process::Command, time::Duration};
 use anyhow::Result;
 
 use crate::{
+    failover::Failover,
+    fairness::{Fairness, SMALL},
     figures::{Figures, Quantiles},
-    parts::Part,
 };
 
 /// Records a second, without limits.
@@ -16,11 +17,18 @@ const CALLS_TARGET: f64 = 3.0;
 /// Above what the limits allow at best.
 const FLOOR_TARGET_PERCENT: f64 = 5.0;
 const THROTTLED_TARGET_PERCENT: f64 = 1.0;
+/// After a kill: of records that nobody was attempting, and of those that somebody was.
+const NEXT_OUTCOME_TARGET: Duration = Duration::from_secs(6);
+const OPEN_TARGET: Duration = Duration::from_secs(35);
+/// A small config's cycle beside a large one, in times of its cycle alone.
+const FAIR_TARGET: f64 = 2.0;
+/// Two configs of one weight that write to one vault: at least one in so many for the small one, its ramp included.
+const SHARE_AT_LEAST: usize = 4;
 /// Azure's limit: 300 creating writes in any ten seconds, so 300 at once and then 30 a second.
 const BURST: usize = 300;
 const RATE_PER_SECOND: f64 = 30.0;
 
-pub fn header(sizes: &(usize, usize), latency_ms: u64, workers: usize) -> Result<()> {
+pub fn header(latency_ms: u64, workers: usize) -> Result<()> {
     let commit = Command::new("git").args(["describe", "--always", "--dirty"]).output();
     let commit = commit
         .ok()
@@ -35,7 +43,6 @@ pub fn header(sizes: &(usize, usize), latency_ms: u64, workers: usize) -> Result
     println!(
         "commit {commit}; {cores} cores of {model}; latency {latency_ms} ms; {workers} workers; seed: none, the estate is fixed"
     );
-    println!("sizes: {} secrets without limits, {} with Azure's", sizes.0, sizes.1);
     println!("due: appended as pending, which is when a record is meant to be sent; all are due at once");
     Ok(())
 }
@@ -57,32 +64,16 @@ impl Report {
         &self.missed
     }
 
-    pub fn part(&mut self, part: Part, figures: &Figures) {
-        let (secrets, times) = (figures.records, &figures.times);
-        match part {
-            Part::Free => println!("\n{secrets} secrets, limits off"),
-            Part::Limits => println!("\n{secrets} secrets, Azure's limits"),
-        }
-        plain("listing and plan", &seconds(times.listing));
-        plain("first due to last outcome", &seconds(times.syncing));
-        match part {
-            Part::Free => {
-                let speed = figures.records_per_second();
-                self.judged("records per second", &format!("{speed:.0}"), speed >= SPEED_TARGET, ">= 800");
-            }
-            Part::Limits => self.limits(figures),
-        }
-        let calls = figures.calls_per_record();
-        self.judged("calls per record", &format!("{calls:.3}"), calls <= CALLS_TARGET, "<= 3");
-        plain("due to outcome, p50 / p99", &quantiles(&times.sojourn));
-        plain("intent to outcome, p50 / p99", &quantiles(&times.attempt));
-        for (name, bytes) in &figures.memory {
-            plain(&format!("peak memory, {name}"), &format!("{:.0} MB", *bytes as f64 / 1e6));
-        }
-        plain("equal on both sides, once each", &format!("{secrets} of {secrets}"));
+    pub fn free(&mut self, figures: &Figures) {
+        println!("\n{} secrets, limits off", figures.records);
+        self.filled(figures);
+        let speed = figures.records_per_second();
+        self.judged("records per second", &format!("{speed:.0}"), speed >= SPEED_TARGET, ">= 800");
     }
 
-    fn limits(&mut self, figures: &Figures) {
+    pub fn limits(&mut self, figures: &Figures) {
+        println!("\n{} secrets, Azure's limits", figures.records);
+        self.filled(figures);
         match above_floor(figures.records, figures.times.syncing) {
             Some((above, floor)) => {
                 let value = format!("{above:.1} % of {floor:.1} s");
@@ -93,6 +84,45 @@ impl Report {
         let share = figures.throttled as f64 / figures.calls as f64 * 100.0;
         let value = format!("{} ({share:.2} % of calls)", figures.throttled);
         self.judged("429s", &value, share < THROTTLED_TARGET_PERCENT, "< 1 %");
+    }
+
+    fn filled(&mut self, figures: &Figures) {
+        let (secrets, times) = (figures.records, &figures.times);
+        plain("listing and plan", &seconds(times.listing));
+        plain("first due to last outcome", &seconds(times.syncing));
+        let calls = figures.calls_per_record();
+        self.judged("calls per record", &format!("{calls:.3}"), calls <= CALLS_TARGET, "<= 3");
+        plain("due to outcome, p50 / p99", &quantiles(&times.sojourn));
+        plain("intent to outcome, p50 / p99", &quantiles(&times.attempt));
+        for (name, bytes) in &figures.memory {
+            plain(&format!("peak memory, {name}"), &format!("{:.0} MB", *bytes as f64 / 1e6));
+        }
+        plain("equal on both sides, once each", &format!("{secrets} of {secrets}"));
+    }
+
+    pub fn failover(&mut self, role: &str, failover: &Failover) {
+        println!("\nkill -9 of a {role}");
+        let next = failover.next;
+        self.judged("to the next outcome", &seconds(next), next < NEXT_OUTCOME_TARGET, "< 6 s");
+        match failover.open {
+            Some((last, count)) => {
+                let value = format!("{} ({count} open)", seconds(last));
+                self.judged("to the last of those open", &value, last <= OPEN_TARGET, "<= 35 s");
+            }
+            None => plain("to the last of those open", "none was open"),
+        }
+    }
+
+    pub fn fairness(&mut self, large: usize, fairness: &Fairness) {
+        println!("\n{SMALL} secrets beside {large} that are being filled, Azure's limits");
+        plain("their cycle, alone", &seconds(fairness.alone));
+        plain("on vaults of their own", &seconds(fairness.beside));
+        let ratio = fairness.beside.as_secs_f64() / fairness.alone.as_secs_f64();
+        self.judged("longer than alone, by", &format!("{ratio:.2} times"), ratio <= FAIR_TARGET, "<= 2 times");
+        plain("into the same target vault", &seconds(fairness.shared));
+        let (small, large) = (fairness.small_meanwhile, fairness.large_meanwhile);
+        let has_share = large > 0 && small * SHARE_AT_LEAST >= large;
+        self.judged("written meanwhile, small / large", &format!("{small} / {large}"), has_share, "1 to 4 at least");
     }
 
     fn judged(&mut self, what: &str, value: &str, is_met: bool, target: &str) {
