@@ -330,6 +330,8 @@ pub(crate) struct KeySpec {
     pub versions: u32,
     /// ISO 8601: rotate so long after creation. The emulator keeps the policy but never rotates by itself.
     pub rotate_after: Option<String>,
+    /// The type that clients are shown in place of its own, such as one that Key Vault does not have yet.
+    pub shown_type: Option<String>,
     #[serde(default)]
     pub deleted: bool,
 }

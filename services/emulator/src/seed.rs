@@ -102,7 +102,9 @@ fn keys(state: &mut VaultState, spec: &KeySpec, at: Moment) -> Result<(), ApiErr
                 tags: tags(&spec.tags),
             };
             body.check()?;
-            versions.push(KeyVersion::new(keys::generate(shape)?, shape.hsm, body, made(at, version, spec.versions)));
+            let made = made(at, version, spec.versions);
+            let version = KeyVersion::new(keys::generate(shape)?, shape.hsm, body, made);
+            versions.push(KeyVersion { shown_type: spec.shown_type.clone(), ..version });
         }
         let rotation = spec.rotate_after.as_ref().map(|after| Rotation::after(after, at.now())).transpose()?;
         state.keys.insert(&name, KeyItem { name: name.clone(), versions, rotation });
@@ -183,7 +185,10 @@ fn policy(spec: &CertificateSpec, subject: &str) -> Result<Policy, ApiError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{estate, vault};
+    use crate::{
+        state::Place,
+        testing::{estate, vault},
+    };
 
     fn seeded(items: &str) -> VaultState {
         let estate = estate(&vault("a-kv", &format!(", items: {items}")));
@@ -199,6 +204,17 @@ mod tests {
         let newest = |name| state.secrets.find(name, i64::MAX).unwrap().newest().unwrap().clone();
         assert_eq!(newest("one").value, "keep {n}");
         assert_eq!((newest("many-2").value.as_str(), newest("many-2").content_type.as_deref()), ("no. 2", Some("t/2")));
+    }
+
+    #[test]
+    fn a_key_is_shown_as_of_the_type_that_the_estate_says() {
+        let state = seeded("{ keys: [{ name: a, type: EC }, { name: b, type: EC, shown_type: AKP }] }");
+        let place = Place { base: String::new(), protection: Protection { days: 90, purge_protection: false } };
+        let shown = |name| {
+            let key = state.keys.find(name, i64::MAX).unwrap();
+            key.newest().unwrap().bundle(&place, name)["key"]["kty"].clone()
+        };
+        assert_eq!((shown("a"), shown("b")), ("EC".into(), "AKP".into()));
     }
 
     #[test]

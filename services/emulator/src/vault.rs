@@ -19,7 +19,6 @@ use crate::{
 /// A vault as it runs.
 pub struct Vault {
     pub name: String,
-    pub resource_group: String,
     /// Place in the world's list of subscriptions.
     pub subscription: usize,
     pub subscription_id: String,
@@ -31,6 +30,8 @@ pub struct Vault {
     pub throttle: Throttle,
     pub counts: Counts,
     pub state: Mutex<VaultState>,
+    /// Where it is, and with that its ARM id: a vault can be moved.
+    resource_group: RwLock<String>,
     closed: AtomicBool,
     changes: AtomicU64,
 }
@@ -91,7 +92,7 @@ impl Vault {
         let base = format!("https://{}.vault.localhost:{port}", spec.name.to_ascii_lowercase());
         Self {
             name: spec.name.clone(),
-            resource_group: spec.resource_group.clone(),
+            resource_group: RwLock::new(spec.resource_group.clone()),
             subscription: subscription.0,
             subscription_id: subscription.1.to_owned(),
             region,
@@ -125,6 +126,19 @@ impl Vault {
         self.closed.store(firewall == Firewall::Deny, Ordering::Relaxed);
     }
 
+    pub fn resource_group(&self) -> String {
+        self.resource_group.read().clone()
+    }
+
+    pub fn is_in(&self, group: &str) -> bool {
+        self.resource_group.read().eq_ignore_ascii_case(group)
+    }
+
+    /// Gives it the ARM id of a vault in that resource group; its contents stay.
+    pub fn move_to(&self, group: String) {
+        *self.resource_group.write() = group;
+    }
+
     /// 400 if a key is to live in an HSM and the vault has none.
     pub fn takes_keys(&self, hsm: bool) -> Result<(), ApiError> {
         if hsm && !self.premium {
@@ -135,7 +149,7 @@ impl Vault {
 
     /// The vault's ARM id.
     pub fn resource_id(&self) -> String {
-        let (subscription, group, name) = (&self.subscription_id, &self.resource_group, &self.name);
+        let (subscription, group, name) = (&self.subscription_id, self.resource_group(), &self.name);
         format!("/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.KeyVault/vaults/{name}")
     }
 
@@ -183,7 +197,7 @@ impl Vault {
             caller = caller.describe(),
             action = facts.action,
             subscription = self.subscription_id,
-            group = self.resource_group.to_ascii_lowercase(),
+            group = self.resource_group().to_ascii_lowercase(),
             vault = self.name,
             region = self.region.name,
         );

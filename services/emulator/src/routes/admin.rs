@@ -171,6 +171,7 @@ async fn vaults(world: web::Data<World>) -> HttpResponse {
     let list = world.vaults.iter().map(|vault| {
         json!({
             "name": vault.name,
+            "id": vault.resource_id(),
             "uri": vault.place.base,
             "subscription": vault.subscription_id,
             "region": vault.region.name,
@@ -187,6 +188,8 @@ struct VaultBody {
     firewall: Option<Firewall>,
     /// All assignments, in place of those there are.
     roles: Option<Vec<RoleAssignment>>,
+    /// Where it is moved to: another ARM id under the same name.
+    resource_group: Option<String>,
 }
 
 async fn change_vault(world: web::Data<World>, name: web::Path<String>, body: web::Json<VaultBody>) -> Answer {
@@ -212,6 +215,9 @@ async fn change_vault(world: web::Data<World>, name: web::Path<String>, body: we
     }
     if let Some(firewall) = body.firewall {
         vault.set_firewall(firewall);
+    }
+    if let Some(group) = body.resource_group {
+        vault.move_to(group);
     }
     Ok(HttpResponse::NoContent().finish())
 }

@@ -134,7 +134,7 @@ fn authorised(world: &World, request: &Request, caller: Caller, target: Target<'
         Target::Locations(id) => views::locations(world, find(world, id)?, versions::has_geography(version)),
         Target::Vaults { subscription, group } => {
             let id = &find(world, subscription)?.id;
-            let in_group = |vault: &Vault| group.is_none_or(|group| vault.resource_group.eq_ignore_ascii_case(group));
+            let in_group = |vault: &Vault| group.is_none_or(|group| vault.is_in(group));
             let vaults = world.vaults.iter().filter(|vault| vault.subscription_id == *id && in_group(vault));
             page(world, request, &query, vaults.map(|vault| views::vault(world, vault)))?
         }
@@ -182,9 +182,7 @@ fn find<'a>(world: &'a World, id: &str) -> Result<&'a Subscription, ApiError> {
 fn vault<'a>(world: &'a World, path: VaultPath<'_>) -> Result<&'a Vault, ApiError> {
     let VaultPath { subscription, group, name } = path;
     let subscription = find(world, subscription)?;
-    let found = world
-        .vault(name)
-        .filter(|vault| vault.subscription_id == subscription.id && vault.resource_group.eq_ignore_ascii_case(group));
+    let found = world.vault(name).filter(|vault| vault.subscription_id == subscription.id && vault.is_in(group));
     found.map(std::sync::Arc::as_ref).ok_or_else(|| {
         let message =
             format!("The Resource 'Microsoft.KeyVault/vaults/{name}' under resource group '{group}' was not found.");

@@ -36,6 +36,9 @@ pub struct KeyVersion {
     pub id: String,
     pub key: PrivateKey,
     pub hsm: bool,
+    /// The type that clients are shown; none: its own.
+    #[serde(default)]
+    pub shown_type: Option<String>,
     pub operations: Vec<String>,
     pub tags: Option<Tags>,
     pub attributes: Attributes,
@@ -81,6 +84,7 @@ impl KeyVersion {
             attributes: Attributes::new(body.attributes.as_ref(), now),
             key,
             hsm,
+            shown_type: None,
         }
     }
 
@@ -98,8 +102,10 @@ impl KeyVersion {
     /// The version with its public half.
     pub fn bundle(&self, place: &Place, name: &str) -> Value {
         let kid = place.id(Kind::Key, name, Some(&self.id));
+        let mut key = jwk(&self.key, self.shape(), &kid, &self.operations);
+        set_some(&mut key, "kty", self.shown_type.as_deref());
         let mut body = json!({
-            "key": jwk(&self.key, self.shape(), &kid, &self.operations),
+            "key": key,
             "attributes": self.described(place),
         });
         set_some(&mut body, "tags", self.tags.as_ref().map(|tags| json!(tags)));

@@ -78,3 +78,20 @@ async fn a_managed_identity_is_refused_in_the_words_of_its_clients_too() {
     }
     emulator.running.stop().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_vault_that_is_moved_has_another_id_and_what_it_had() {
+    let emulator = Emulator::start(settings(estate(&vault("a-kv", "")))).await;
+    let shown = async || {
+        let answer = emulator.admin_request(Method::GET, "/vaults").send().await.unwrap();
+        answer.json::<Value>().await.unwrap()["vaults"][0].clone()
+    };
+    let before = shown().await;
+    let moved = emulator.admin_request(Method::PATCH, "/vaults/a-kv").json(&json!({ "resource_group": "elsewhere" }));
+    assert_eq!(moved.send().await.unwrap().status().as_u16(), 204);
+    let after = shown().await;
+    assert!(before["id"].as_str().unwrap().contains("/resourceGroups/rg/"), "{before}");
+    assert!(after["id"].as_str().unwrap().contains("/resourceGroups/elsewhere/"), "{after}");
+    assert_eq!(before["uri"], after["uri"]);
+    emulator.running.stop().await.unwrap();
+}

@@ -58,7 +58,7 @@ pub fn answer(world: &World, body: &[u8]) -> Result<Value, ApiError> {
 fn row(world: &World, vault: &Vault) -> Value {
     let mut row = views::vault(world, vault);
     crate::state::set(&mut row, "subscriptionId", json!(vault.subscription_id));
-    crate::state::set(&mut row, "resourceGroup", json!(vault.resource_group));
+    crate::state::set(&mut row, "resourceGroup", json!(vault.resource_group()));
     crate::state::set(&mut row, "tenantId", json!(world.tokens.authority().tenant));
     row
 }
