@@ -80,6 +80,17 @@ pub fn check_pair(spec: &ConfigSpec, source: &VaultIdentity, target: &VaultIdent
     Ok(())
 }
 
+/// Whether another vault has the place of the one that a config was made for.
+pub fn is_replaced(before: &VaultIdentity, now: &VaultIdentity) -> bool {
+    let ids = before.resource_id.as_deref().zip(now.resource_id.as_deref());
+    ids.map_or_else(|| uri_key(&before.uri) != uri_key(&now.uri), |(before, now)| !before.eq_ignore_ascii_case(now))
+}
+
+/// What is said of a config that is stopped for that.
+pub fn replaced(side: Side) -> String {
+    format!("another vault has the name of the {} now: make a new config for it", side.as_str())
+}
+
 fn check_rule(spec: &ConfigSpec, problems: &mut Vec<String>) {
     let pattern = match &spec.rule {
         Rule::Tagged { tag } => Some(tag),

@@ -17,11 +17,12 @@ use proto_msgs::{
     Config, ErrorCode, ItemName, ItemType, RecordKey, RunId, Status, Timestamp,
     config::DeleteTrigger,
     record::Miss,
-    vault::{ItemMeta, SideState},
+    vault::{ItemMeta, Side, SideState},
     worker::Listing,
 };
 
 use crate::{
+    check,
     claims::Claims,
     index::{Index, IndexEntry},
     inventory::{Inventory, Listed},
@@ -41,6 +42,8 @@ pub struct Given<'a> {
     pub target: &'a Inventory,
     /// On the target vault.
     pub claims: &'a Claims,
+    /// The side whose vault is another one than the config was made for.
+    pub replaced: Option<Side>,
     pub run: RunId,
     pub now: Timestamp,
 }
@@ -80,6 +83,9 @@ pub enum Action {
 /// Plans one cycle.
 pub fn plan(given: &Given<'_>) -> Result<Plan, RuleError> {
     let planner = Planner { given, matcher: Matcher::new(&given.config.spec)? };
+    if let Some(side) = given.replaced {
+        return Ok(stopped(given, side));
+    }
     let mut plan = Plan { not_found: planner.not_found(), ..Plan::default() };
     for (key, listed) in given.source.live_items().filter(|(key, _)| planner.is_of_config(key)) {
         let entry = given.index.get(key);
@@ -97,6 +103,18 @@ pub fn plan(given: &Given<'_>) -> Result<Plan, RuleError> {
     }
     plan.steps.sort_by(|a, b| a.key.cmp(&b.key));
     Ok(plan)
+}
+
+/// What was planned for one vault is not done to another that has its name by now, and nothing is in sync with that.
+fn stopped(given: &Given<'_>, side: Side) -> Plan {
+    let message = check::replaced(side);
+    let mut plan = Plan::default();
+    for (key, entry) in given.index.iter() {
+        let is_concerned = !is_left_alone(Some(entry)) && !matches!(entry.status, Status::Disabled | Status::Deleted);
+        plan.add(key, Some(entry), is_concerned.then(|| block(ErrorCode::VaultReplaced, &message, None)));
+    }
+    plan.steps.sort_by(|a, b| a.key.cmp(&b.key));
+    plan
 }
 
 impl Plan {

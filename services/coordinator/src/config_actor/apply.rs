@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use actix::{ActorFutureExt, AsyncContext, Context, Handler, StreamHandler, WrapFuture};
 use broker::{Entry, LogError};
 use domain::{
+    check,
     claims::Claims,
     index::Index,
     plan::{Action, Given, Plan, Step, next, plan},
@@ -13,7 +14,7 @@ use domain::{
 use futures::{StreamExt, stream};
 use proto_msgs::{
     ConfigId, CorrelationId, ErrorCode, Record, RecordId, RecordKey, Revision, Run, RunId, Sequence, Status,
-    run::{Phase, Trigger},
+    run::{Phase, RunEnd, Trigger},
     vault::{CallFailure, Detail, Side},
 };
 
@@ -73,22 +74,25 @@ impl ConfigActor {
 
     pub(super) fn given<'a>(&'a self, run: RunId, listed: &'a Inventories, claims: &'a Claims) -> Given<'a> {
         let (source, target) = (&listed.source, &listed.target);
-        Given { config: &self.config, index: &self.index, source, target, claims, run, now: self.now() }
+        let (config, index, replaced, now) = (&self.config, &self.index, listed.replaced, self.now());
+        Given { config, index, source, target, claims, replaced, run, now }
     }
 
     fn plan(&mut self, listed: Inventories, context: &mut Context<Self>) {
         for side in [Side::Source, Side::Target] {
             let failure = listed.failures.iter().find(|failure| failure.side == side);
             let problem = failure.map(|failure| format!("{}: {}", failure.code, failure.message));
-            self.listed_side(side, problem);
+            let replaced = listed.replaced.filter(|replaced| *replaced == side).map(check::replaced);
+            self.listed_side(side, replaced.or(problem));
         }
+        self.replaced = listed.replaced.map(check::replaced);
         let Some(run) = self.run.as_ref().map(|run| run.state.clone()) else { return };
         let planned = self.plan_of(run.id, &listed).map(|planned| only_due(&self.index, run.trigger, planned));
         let Some(run) = &mut self.run else { return };
         let counts = &mut run.state.counts;
         (counts.source_items, counts.target_items) = (listed.source.len() as u64, listed.target.len() as u64);
         counts.calls += listed.calls;
-        counts.complete = listed.failures.is_empty();
+        counts.complete = listed.failures.is_empty() && listed.replaced.is_none();
         self.steps = match planned {
             Ok(planned) => {
                 count(&self.index, run, &planned);
@@ -100,7 +104,7 @@ impl ConfigActor {
                 Vec::new()
             }
         };
-        run.failure = run.failure.take().or(listed.unseen);
+        run.failure = run.failure.take().or(listed.replaced.map(is_another)).or(listed.unseen);
         run.state.failures = listed.failures;
         run.state.phase = Phase::Syncing;
         self.mark_run(context);
@@ -140,6 +144,23 @@ impl ConfigActor {
             .map(move |(known, step)| apply(frame.clone(), step, known))
             .buffer_unordered(APPENDS_AT_ONCE);
         context.add_stream(applied);
+    }
+}
+
+fn is_another(side: Side) -> CallFailure {
+    let detail = Detail::new(check::replaced(side));
+    CallFailure { code: ErrorCode::VaultReplaced, detail, retry_after_ms: None }
+}
+
+/// Why nothing is attempted after this run, if it found another vault in the place of one of the config's.
+pub(super) fn replaced_at_last(last: Option<&Run>) -> Option<String> {
+    match last?.end.as_ref()? {
+        RunEnd::Failed { code: ErrorCode::VaultReplaced, message } => Some(message.clone()),
+        RunEnd::Failed { .. }
+        | RunEnd::Completed
+        | RunEnd::CompletedWithFailures
+        | RunEnd::Interrupted
+        | RunEnd::Cancelled => None,
     }
 }
 

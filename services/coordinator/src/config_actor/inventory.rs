@@ -7,17 +7,17 @@ use std::time::Duration;
 
 use actix::{Addr, Message};
 use domain::{
-    backoff,
+    backoff, check,
     inventory::Inventory,
     mutant::{self, Mutant},
 };
-use futures::{StreamExt, stream};
+use futures::{StreamExt, future, stream};
 use proto_msgs::{
     Config, CorrelationId, ErrorCode, ItemType, Recoverability,
     run::ListingFailure,
     subject::AnyWorker,
     vault::{CallCounts, CallFailure, Detail, Side},
-    worker::{InventoryAnswer, InventoryPage, InventoryRequest, Listing},
+    worker::{InventoryAnswer, InventoryPage, InventoryRequest, Listing, ResolveAnswer, ResolveVault},
 };
 
 use super::{ConfigActor, ConfigParts};
@@ -41,6 +41,8 @@ pub(super) struct Inventories {
     pub failures: Vec<ListingFailure>,
     /// Why a side could not be seen at all: no type's live items were listed to the end.
     pub unseen: Option<CallFailure>,
+    /// The side whose vault is another one than the config was made for.
+    pub replaced: Option<Side>,
 }
 
 /// A page could not be had, and not for the first time.
@@ -82,8 +84,37 @@ pub(super) async fn list(
         kinds.iter().flat_map(move |&kind| listings.map(|listing| Wanted { side, kind, listing })).collect::<Vec<_>>()
     });
     let listed = stream::iter(wanted).map(|wanted| one(&parts, &config, wanted, correlation, &told));
-    let listed: Vec<Listed> = listed.buffer_unordered(LISTINGS_AT_ONCE).collect().await;
-    gather(listed)
+    let listed = listed.buffer_unordered(LISTINGS_AT_ONCE).collect::<Vec<Listed>>();
+    let (listed, replaced) = future::join(listed, replaced(&parts, &config, correlation)).await;
+    Inventories { replaced, ..gather(listed) }
+}
+
+/// The side whose vault has another id than the one the config was made for. Where nobody can say, none: listings and
+/// attempts tell what is wrong with a vault that cannot be reached.
+async fn replaced(parts: &ConfigParts, config: &Config, correlation: CorrelationId) -> Option<Side> {
+    let sides =
+        [(Side::Source, &config.spec.source, &config.source), (Side::Target, &config.spec.target, &config.target)];
+    // One that was entered by hand has no id.
+    let known = sides.into_iter().filter(|(_, _, before)| before.resource_id.is_some());
+    let looked = future::join_all(known.map(|(side, reference, before)| async move {
+        let (broker, origin) = (&parts.parts.broker, &parts.parts.origin);
+        let subject = broker.subjects.any_worker(AnyWorker::Resolve);
+        let question = origin.envelope(correlation, ResolveVault { side, reference: reference.clone() });
+        let answer = broker::ask::<_, ResolveAnswer>(broker.bus.as_ref(), &subject, &question, PAGE_LIMIT).await;
+        let is_replaced = match answer.map(|answer| answer.body) {
+            Ok(Ok(now)) => check::is_replaced(before, &now),
+            Ok(Err(failure)) => {
+                tracing::debug!(config_id = %config.id, correlation_id = %correlation, side = side.as_str(), failure = ?failure, "vault could not be looked up");
+                false
+            }
+            Err(error) => {
+                tracing::debug!(config_id = %config.id, correlation_id = %correlation, side = side.as_str(), error = %error, "vault could not be looked up");
+                false
+            }
+        };
+        is_replaced.then_some(side)
+    }));
+    looked.await.into_iter().flatten().next()
 }
 
 fn gather(listed: Vec<Listed>) -> Inventories {
@@ -93,6 +124,7 @@ fn gather(listed: Vec<Listed>) -> Inventories {
         calls: CallCounts::default(),
         failures: Vec::new(),
         unseen: None,
+        replaced: None,
     };
     for side in [Side::Source, Side::Target] {
         let mut live =

@@ -129,6 +129,8 @@ pub(crate) struct ConfigActor {
     /// The source item of each planned sync, as it was listed, until its attempt came back.
     listed: BTreeMap<RecordKey, Listed>,
     conditions: Conditions,
+    /// Another vault has the name of the source or the target, as of the last run: nothing is attempted, for this reason.
+    replaced: Option<String>,
     preview: Preview,
     jobs: Jobs,
     next_job: u64,
@@ -161,6 +163,7 @@ impl ConfigActor {
         let boot = parts.parts.origin.boot();
         standing.revision.set(halt::sent_under(&config, revision));
         let records = open.iter().map(|entry| &entry.envelope.body);
+        let replaced = apply::replaced_at_last(run.as_ref().map(|run| &run.envelope.body));
         parts.claims.fill(config.id, &config.spec.name, &index, records);
         Self {
             work: Work::of(open, boot),
@@ -169,6 +172,7 @@ impl ConfigActor {
             steps: Vec::new(),
             listed: BTreeMap::new(),
             conditions: Conditions::of(unreadable, parts.parts.origin.now()),
+            replaced,
             preview: Preview::default(),
             jobs: dispatch::start(parts.clone(), standing.clone(), context),
             next_job: 1,

@@ -14,7 +14,18 @@ use super::{
 impl ConfigActor {
     /// Whether the record that waits may be attempted. False: another state takes the place of the attempt.
     pub(super) fn is_attemptable(&mut self, key: &RecordKey, context: &mut Context<Self>) -> bool {
-        self.still_deletes(key, context) && self.claim(key, context)
+        self.has_its_vaults(key, context) && self.still_deletes(key, context) && self.claim(key, context)
+    }
+
+    /// Whoever asks for an attempt while another vault has the name of the source or the target is told so.
+    fn has_its_vaults(&mut self, key: &RecordKey, context: &mut Context<Self>) -> bool {
+        let Some(message) = self.replaced.clone() else { return true };
+        if let Some(item) = self.work.remove(key) {
+            let (code, run) = (ErrorCode::VaultReplaced, item.record.run);
+            let record = lifecycle::blocked(item.record.clone(), code, message, None, run, self.revision);
+            self.write_instead(item, record, context);
+        }
+        false
     }
 
     /// A delete that waits for another attempt outlives an edit; switched off, deletes are not made any more.

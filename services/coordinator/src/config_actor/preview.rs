@@ -123,7 +123,7 @@ impl ConfigActor {
         if self.revision != revision {
             return refuse(RequestCode::Busy, "the config was edited meanwhile".to_owned(), "ask again");
         }
-        if let Some(unseen) = &listed.unseen {
+        if let Some(unseen) = listed.unseen.as_ref().filter(|_| listed.replaced.is_none()) {
             let detail = format!("a vault could not be listed: {}: {}", unseen.code, unseen.detail.message);
             return refuse(
                 RequestCode::Unavailable,
@@ -135,7 +135,7 @@ impl ConfigActor {
         let plan = self.plan_of(run, &listed).map_err(|error| {
             Refusal::new(RequestCode::InvalidInput, error.to_string(), "edit the config's rule and excludes")
         })?;
-        let is_complete = listed.failures.is_empty();
+        let is_complete = listed.failures.is_empty() && listed.replaced.is_none();
         Ok(self.parts.claims.with(|claims| {
             let given = self.given(run, &listed, claims);
             plan.view(&given, is_complete)

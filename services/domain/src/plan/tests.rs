@@ -43,7 +43,7 @@ fn code_of(action: &Action) -> Option<ErrorCode> {
 /// Plans a first cycle: nothing was claimed, nothing missed before.
 fn plan(config: &Config, index: &Index, source: &Inventory, target: &Inventory) -> Result<Plan, RuleError> {
     let (claims, run, now) = (Claims::new(), RunId::from_random(1), at(1_000));
-    super::plan(&Given { config, index, source, target, claims: &claims, run, now })
+    super::plan(&Given { config, index, source, target, claims: &claims, replaced: None, run, now })
 }
 
 fn index_of(record: &Record) -> Index {

@@ -8,7 +8,7 @@ use broker::LogError;
 use proto_msgs::{
     Config, ConfigSpec, RequestCode, Revision, VaultRef,
     api::{ApiRole, ConfigView, NameReservation, ReasonBody},
-    vault::{Side, VaultIdentity, uri_key},
+    vault::{Side, uri_key},
 };
 use serde::Deserialize;
 
@@ -165,15 +165,10 @@ fn written(vault: &VaultRef) -> String {
 async fn check_vaults(parts: &Parts, caller: &Caller, before: &Config, spec: &ConfigSpec) -> Result<(), Failure> {
     let (source, target) = asking::resolve_pair(parts, caller, &before.spec).await?;
     for (side, before, now) in [(Side::Source, &before.source, &source), (Side::Target, &before.target, &target)] {
-        if is_replaced(before, now) {
+        if domain::check::is_replaced(before, now) {
             let detail = format!("{}: another vault has the name {} now", side.as_str(), now.name);
             return Err(Failure::new(RequestCode::NotValidated, detail, "make a new config for the new vault"));
         }
     }
     Ok(domain::check::check_pair(spec, &source, &target)?)
-}
-
-fn is_replaced(before: &VaultIdentity, now: &VaultIdentity) -> bool {
-    let ids = before.resource_id.as_deref().zip(now.resource_id.as_deref());
-    ids.map_or_else(|| uri_key(&before.uri) != uri_key(&now.uri), |(before, now)| !before.eq_ignore_ascii_case(now))
 }

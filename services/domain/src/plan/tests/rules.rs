@@ -107,6 +107,7 @@ impl Scene {
             source: &self.source,
             target: &self.target,
             claims: &self.claims,
+            replaced: None,
             run: RunId::from_random(self.run),
             now: at(self.now),
         }
@@ -117,11 +118,15 @@ impl Scene {
         self.plan().steps.into_iter().find(|step| step.key.name.as_str() == "a").map(|step| step.action)
     }
 
+    fn matcher(&self) -> Matcher {
+        Matcher::new(&self.config.spec).unwrap()
+    }
+
     /// `a` after the plan's step was taken.
     fn taken(&self) -> Option<Record> {
         let new = record(ItemType::Secrets, "a", Status::Pending);
         let before = self.record.clone().unwrap_or(new);
-        let matcher = Matcher::new(&self.config.spec).unwrap();
+        let matcher = self.matcher();
         self.action().map(|action| next(before, &action, &matcher, RunId::from_random(self.run), REVISION))
     }
 }
@@ -163,6 +168,29 @@ fn a_missing_item_gets_a_miss_and_only_the_second_disables_its_record() {
     let too_soon =
         Scene { now: 11 * 3_600, ..Scene::new(missed(active("a", 1)), complete(At::Nowhere), complete(AS_LEFT)) };
     assert_eq!(too_soon.action(), None);
+}
+
+#[test]
+fn nothing_is_in_sync_with_a_vault_that_has_the_name_of_another_and_nothing_is_done_to_it() {
+    let retrying = Record { status: Status::Retrying, code: Some(ErrorCode::Throttled), ..active("a", 1) };
+    let gone = Record { status: Status::Disabled, code: Some(ErrorCode::SourceGone), ..active("a", 1) };
+    for (before, is_concerned) in
+        [(active("a", 1), true), (missed(active("a", 1)), true), (retrying, true), (gone, false)]
+    {
+        let scene = Scene::new(before, complete(At::Nowhere), complete(AS_LEFT)).propagating(DeleteTrigger::Purged);
+        let index = scene.index();
+        let plan = plan(&Given { replaced: Some(Side::Target), ..scene.given(&index) }).unwrap();
+        let stopped = plan.steps.iter().filter(|step| step.key.name.as_str() == "a");
+        assert_eq!(stopped.count(), usize::from(is_concerned));
+        for step in &plan.steps {
+            let after = next(active("a", 1), &step.action, &scene.matcher(), RunId::from_random(2), REVISION);
+            assert_eq!((after.status, after.code), (Status::Failed, Some(ErrorCode::VaultReplaced)), "{step:?}");
+        }
+    }
+    // Once the vault is back, what was in sync is looked at again.
+    let back = Record { status: Status::Failed, code: Some(ErrorCode::VaultReplaced), ..active("a", 1) };
+    let back = Scene::new(back, complete(At::Live(1)), complete(AS_LEFT));
+    assert!(matches!(back.action(), Some(Action::Sync { .. })));
 }
 
 #[test]
