@@ -125,7 +125,12 @@ impl AzureReader {
 
     /// Changes the properties of a secret's newest version.
     pub async fn update_secret(&self, vault: &str, name: &str, body: &serde_json::Value) -> Result<()> {
-        self.request(Method::PATCH, vault, &format!("secrets/{name}")).json(body).send().await?.error_for_status()?;
+        self.update(vault, ItemType::Secrets, name, body).await
+    }
+
+    /// Changes the properties of an item's newest version.
+    pub async fn update(&self, vault: &str, kind: ItemType, name: &str, body: &serde_json::Value) -> Result<()> {
+        self.request(Method::PATCH, vault, &format!("{kind}/{name}")).json(body).send().await?.error_for_status()?;
         Ok(())
     }
 

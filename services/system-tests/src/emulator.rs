@@ -109,6 +109,14 @@ impl EmulatorAdmin {
         Ok(())
     }
 
+    /// Changes a vault from outside: its firewall, who may use it, where it is.
+    pub async fn change_vault(&self, vault: &str, change: Value) -> Result<()> {
+        let request = self.http.patch(format!("{}/vaults/{vault}", self.base)).json(&change);
+        let answer = request.send().await?;
+        ensure!(answer.status().is_success(), "the change of {vault} was refused: {}", answer.text().await?);
+        Ok(())
+    }
+
     /// Puts these faults in place of all others.
     pub async fn set_faults(&self, faults: Value) -> Result<()> {
         let request = self.http.put(format!("{}/faults", self.base)).json(&json!({ "faults": faults }));

@@ -18,11 +18,17 @@ pub struct EstateBuilder {
     identities: String,
     subscriptions: String,
     custom_roles: String,
+    unlisted_regions: Vec<String>,
 }
 
 impl Default for EstateBuilder {
     fn default() -> Self {
-        let empty = Self { identities: String::new(), subscriptions: String::new(), custom_roles: String::new() };
+        let empty = Self {
+            identities: String::new(),
+            subscriptions: String::new(),
+            custom_roles: String::new(),
+            unlisted_regions: Vec::new(),
+        };
         empty.identity("keyferry", CLIENT_ID).subscription(SUBSCRIPTION, "test")
     }
 }
@@ -64,6 +70,13 @@ impl EstateBuilder {
         self
     }
 
+    /// A region whose geography cannot be found out.
+    #[must_use]
+    pub fn unlisted_region(mut self, region: &str) -> Self {
+        self.unlisted_regions.push(region.to_owned());
+        self
+    }
+
     /// A vault with `secrets` made-up secrets `bulk-1`, `bulk-2`, ...
     #[must_use]
     pub fn vault(self, name: &str, region: &str, secrets: usize) -> Self {
@@ -98,12 +111,15 @@ impl EstateBuilder {
     }
 
     pub fn yaml(&self) -> String {
-        let Self { identities, subscriptions, custom_roles } = self;
+        let Self { identities, subscriptions, custom_roles, unlisted_regions } = self;
         let custom_roles = match custom_roles.as_str() {
             "" => String::new(),
             roles => format!("custom_roles:\n{roles}"),
         };
-        format!("tenant: {TENANT}\nidentities:\n{identities}subscriptions:\n{subscriptions}{custom_roles}")
+        let unlisted = unlisted_regions.join(", ");
+        format!(
+            "tenant: {TENANT}\nidentities:\n{identities}subscriptions:\n{subscriptions}{custom_roles}unlisted_regions: [{unlisted}]\n"
+        )
     }
 }
 

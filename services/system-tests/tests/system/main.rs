@@ -9,6 +9,7 @@ mod command_line;
 mod decisions;
 mod demo;
 mod edits;
+mod every_code;
 mod faults;
 mod first_write;
 mod fixtures;
