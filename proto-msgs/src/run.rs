@@ -124,6 +124,6 @@ pub struct RunCounts {
     pub by_status: BTreeMap<Status, u64>,
     #[serde(default)]
     pub by_code: BTreeMap<ErrorCode, u64>,
-    /// False: a listing broke off, so nothing was counted as missing.
+    /// False: a listing broke off, so nothing was counted as missing; or a planned state could not be written.
     pub complete: bool,
 }

@@ -96,7 +96,8 @@ impl ConfigActor {
         self.steps = match planned {
             Ok(planned) => {
                 count(&self.index, run, &planned);
-                planned.steps
+                let known = |step: &Step| self.index.get(&step.key).map(|entry| entry.sequence);
+                planned.steps.into_iter().map(|step| (known(&step), step)).collect()
             }
             Err(error) => {
                 let detail = Detail::new(error.to_string());
@@ -133,13 +134,11 @@ impl ConfigActor {
             matcher: Arc::new(matcher),
         };
         let steps = std::mem::take(&mut self.steps);
-        for step in &steps {
+        for (_, step) in &steps {
             if let Action::Sync { listed, .. } = &step.action {
                 self.listed.insert(step.key.clone(), listed.clone());
             }
         }
-        let known = |step: &Step| self.index.get(&step.key).map(|entry| entry.sequence);
-        let steps: Vec<_> = steps.into_iter().map(|step| (known(&step), step)).collect();
         let applied = stream::iter(steps)
             .map(move |(known, step)| apply(frame.clone(), step, known))
             .buffer_unordered(APPENDS_AT_ONCE);

@@ -34,7 +34,7 @@ use std::{
 use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message, StreamHandler};
 use broker::{Entry, Incoming, LiveEntry};
 use domain::{index::Index, inventory::Listed, plan::Step};
-use proto_msgs::{Config, ConfigId, CorrelationId, Record, RecordKey, Revision, Status, Timestamp};
+use proto_msgs::{Config, ConfigId, CorrelationId, Record, RecordKey, Revision, Sequence, Status, Timestamp};
 
 use crate::{
     CoordinatorParts, brake::Brake, claims::TargetClaims, fleet::Fleet, tenure::Tenure, vault_actor::VaultHandle,
@@ -124,8 +124,8 @@ pub(crate) struct ConfigActor {
     work: Work,
     run: Option<ActiveRun>,
     runs: Runs,
-    /// Planned, and not yet on their way into the log.
-    steps: Vec<Step>,
+    /// Planned, and not yet on their way into the log; with the state of the record that the plan saw.
+    steps: Vec<(Option<Sequence>, Step)>,
     /// The source item of each planned sync, as it was listed, until its attempt came back.
     listed: BTreeMap<RecordKey, Listed>,
     conditions: Conditions,

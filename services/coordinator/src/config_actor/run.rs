@@ -309,11 +309,13 @@ impl ConfigActor {
         let now = self.now();
         let limit = self.config.spec.behaviour.interval.as_duration().max(RUN_MIN_LIMIT);
         let has_failures = self.has_failures();
-        let Some(run) = &self.run else { return };
+        let Some(run) = &mut self.run else { return };
         let is_over = run.outstanding.is_empty() || now.since(run.since) >= limit;
         if !run.is_applied || !is_over || run.is_interrupted || !run.state.is_open() {
             return;
         }
+        // What is not in the log nobody sees: the run did not look at everything.
+        run.state.counts.complete &= run.unapplied == 0;
         let is_partial =
             has_failures || run.unapplied > 0 || !run.outstanding.is_empty() || !run.state.failures.is_empty();
         let end = match &run.failure {

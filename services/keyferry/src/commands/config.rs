@@ -195,7 +195,7 @@ pub fn describe(view: &ConfigView) -> String {
         ("interval", spec.behaviour.interval.to_string()),
         ("paused", if spec.paused { "yes" } else { "no" }.to_owned()),
         ("created", config.created.to_string()),
-        ("statuses", summary.map_or_else(|| "no coordinator answers yet".to_owned(), statuses)),
+        ("statuses", summary.map_or_else(|| "not known: no coordinator answered (yet)".to_owned(), statuses)),
         ("next run", or_dash(summary.and_then(|summary| summary.next_run))),
         ("last verified", or_dash(summary.and_then(|summary| summary.last_verified_at))),
     ];

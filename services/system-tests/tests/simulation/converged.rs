@@ -39,9 +39,9 @@ pub fn check(world: &World, configs: &[ConfigId], is_strict: bool) -> Result<(),
         let is_meant = |touch: &&Touch| touch.side == side && change.is_none_or(|change| touch.change == change);
         world.touches.iter().filter(is_meant).map(|touch| touch.item).collect()
     };
-    // Neither what was purged nor what was switched off can be read, to find out that what is there came from it.
+    // Neither what was purged nor what was switched off can be read, to find out that one came from the other.
     let mut lost = by_owner(Side::Source, Some(Change::Purge));
-    lost.extend(by_owner(Side::Source, Some(Change::Disable)));
+    lost.extend([Side::Source, Side::Target].into_iter().flat_map(|side| by_owner(side, Some(Change::Disable))));
     let written = world.azure.done().into_iter().filter_map(|done| newest(done.after.as_ref()));
     let written: BTreeSet<VersionId> = written.map(|version| version.id).collect();
     for (number, item) in world.scenario.items.iter().enumerate() {

@@ -26,9 +26,7 @@ fn pairs<'a>(evidence: &'a Evidence<'_>) -> impl Iterator<Item = (&'a RecordId, 
 
 /// The first message of an attempt: not the one with which it goes on after it settled older ones.
 pub fn is_first_intent(before: Option<&Said<Record>>, said: &Said<Record>) -> bool {
-    let goes_on = before.is_some_and(|before| {
-        before.is_syncing() && before.record().attempt == said.record().attempt && said.record().late.is_empty()
-    });
+    let goes_on = before.is_some_and(|before| before.is_syncing() && before.record().attempt == said.record().attempt);
     said.is_intent() && !goes_on
 }
 
@@ -65,7 +63,9 @@ pub fn one_outcome(evidence: &Evidence<'_>, violations: &mut Vec<Violation>) {
         // Settled: by an attempt's success, by one that goes on after reading, or by its own end that wrote nothing.
         let is_own_end = is_outcome && said.envelope.cause == Some(open.operation);
         let has_succeeded = is_outcome && matches!(is.status, Status::Active | Status::Deleted);
-        let goes_on = said.is_intent() && before.is_syncing() && said.by == before.by;
+        // What others noted meanwhile is not its attempt's own.
+        let is_noted = before.envelope.cause.is_some();
+        let goes_on = said.is_intent() && before.is_syncing() && (is_noted || said.by == before.by);
         if !(is_own_end || has_succeeded || goes_on) {
             wrong(&format!("the unresolved attempt {} is dropped", short(&open.operation)));
         }
@@ -101,12 +101,10 @@ fn was_struck(evidence: &Evidence<'_>, member: &str, by: Timestamp) -> bool {
 /// By how much the clocks of coordinators jumped meanwhile: to them, that much more time went by.
 fn jumps(evidence: &Evidence<'_>, from: Timestamp, until: Timestamp) -> Duration {
     let scenario = &evidence.world.scenario;
-    let jump = |(at, event): &(Duration, Event)| match event {
-        Event::Member(member, Blow::Jump(by)) if *member < scenario.coordinators => {
-            let at = beginning().plus(BEGINS_AFTER + *at);
-            (from..=until).contains(&at).then_some(*by)
-        }
-        _ => None,
+    let jump = |(at, event): &(Duration, Event)| {
+        let Event::Member(member, Blow::Jump(by)) = event else { return None };
+        let is_meanwhile = (from..=until).contains(&beginning().plus(BEGINS_AFTER + *at));
+        (is_meanwhile && *member < scenario.coordinators).then_some(*by)
     };
     scenario.events.iter().filter_map(jump).sum()
 }

@@ -246,7 +246,7 @@ pub fn no_equal_write(evidence: &Evidence<'_>, violations: &mut Vec<Violation>) 
         let is_readable = before.attributes.enabled || (is_known && !has_twin(write.done.before.as_ref(), before));
         // A stop between the check and the send cannot be fenced.
         let is_late = write.done.at.since(write.done.sent) > CALL_MAY_TAKE + ATTEMPT_MARGIN;
-        if is_late || !is_readable {
+        if is_late || !is_readable || is_overtaken(evidence, write) {
             continue;
         }
         if same_content(before, after) && !clears_a_time(write.done.kind, &before.attributes, &after.attributes) {
@@ -258,6 +258,13 @@ pub fn no_equal_write(evidence: &Evidence<'_>, violations: &mut Vec<Violation>) 
             violations.push(write.say(what));
         }
     }
+}
+
+/// Whether a write that came too late arrived after the worker last looked.
+fn is_overtaken(evidence: &Evidence<'_>, write: &Write) -> bool {
+    let looked = write.call(evidence, false).unwrap_or(write.done.sent);
+    let mut others = evidence.writes.iter().filter(|other| other.item == write.item && other.done.by != write.done.by);
+    others.any(|other| (looked..write.done.at).contains(&other.done.at))
 }
 
 /// Whether another version was made in the same second.
