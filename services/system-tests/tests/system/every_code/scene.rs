@@ -7,7 +7,9 @@ use anyhow::{Context, Result, ensure};
 use proto_msgs::{
     ErrorCode::*,
     ItemType::{Certificates, Keys, Secrets},
+    Run,
     Status::*,
+    run::RunEnd,
 };
 use serde_json::{Value, json};
 use system_tests::{AzureReader, Cluster, ClusterBuilder, EstateBuilder, until};
@@ -15,7 +17,7 @@ use system_tests::{AzureReader, Cluster, ClusterBuilder, EstateBuilder, until};
 use super::{Configs, Row, active, passes, stays, was};
 use crate::{
     command_line::json as said,
-    fixtures::{LIMIT, SOURCE, TARGET, between, with_logs},
+    fixtures::{LIMIT, SOURCE, TARGET, all_active, between, records, with_logs},
 };
 
 const READER: &str = "00000000-0000-4000-8000-0000000000c1";
@@ -255,10 +257,38 @@ async fn people(cluster: &Cluster, configs: &Configs, reader: &AzureReader) -> R
 
     api.sync_record(&configs["busy"], Secrets, "hurried").await?;
 
-    admin.change_vault("moved-into-kv", json!({ "resource_group": "rg-elsewhere" })).await?;
-    let run = api.sync(&configs["moved"]).await?.run;
-    let run = with_logs(cluster, api.run_ended(&configs["moved"], run, LIMIT).await)?;
-    ensure!(format!("{:?}", run.end).contains("VaultReplaced") && !run.counts.complete, "{run:?}");
+    replaced_and_back(cluster, configs).await
+}
+
+/// A vault that was moved is another one as far as anybody can tell: nothing is written there until it is back.
+async fn replaced_and_back(cluster: &Cluster, configs: &Configs) -> Result<()> {
+    let (api, admin, config) = (cluster.api(), cluster.admin(), &configs["moved"]);
+    let moved_to = async |group: &str| {
+        admin.change_vault("moved-into-kv", json!({ "resource_group": group })).await?;
+        let run = api.sync(config).await?.run;
+        with_logs(cluster, api.run_ended(config, run, LIMIT).await)
+    };
+    let is_stopped =
+        |run: &Run| matches!(run.end, Some(RunEnd::Failed { code: VaultReplaced, .. })) && !run.counts.complete;
+
+    let run = moved_to("rg-elsewhere").await?;
+    ensure!(is_stopped(&run), "{run:?}");
+    let before = api.record(config, Secrets, "kept").await?;
+    let calls = admin.counts().await?.of("moved-into-kv", "secrets.get");
+    api.sync_record(config, Secrets, "kept").await?;
+    let refused = until("an attempt in a vault that was replaced to be refused", LIMIT, || async {
+        let view = api.record(config, Secrets, "kept").await?;
+        Ok((view.sequence > before.sequence && view.record.code == Some(VaultReplaced)).then_some(()))
+    });
+    with_logs(cluster, refused.await)?;
+    let now = admin.counts().await?.of("moved-into-kv", "secrets.get");
+    ensure!(now == calls, "it was read {} times", now - calls);
+
+    let run = moved_to("rg-test").await?;
+    ensure!(run.end == Some(RunEnd::Completed), "{run:?}");
+    all_active(&records(cluster, config).await?, 1)?;
+    let run = moved_to("rg-elsewhere").await?;
+    ensure!(is_stopped(&run), "{run:?}");
     Ok(())
 }
 
