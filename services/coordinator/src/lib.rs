@@ -16,8 +16,6 @@ mod membership;
 mod service;
 mod settings;
 mod slots;
-#[cfg(test)]
-mod stage;
 mod tenure;
 mod vault_actor;
 

@@ -11,11 +11,11 @@ use proto_msgs::{
 };
 use tokio::time::sleep;
 
-use super::{INTERVAL, saved_pair};
-use crate::{
-    fixtures::key,
+use super::{
+    INTERVAL, saved_pair,
     stage::{Fate, Stage},
 };
+use crate::fixtures::key;
 
 fn actor() -> String {
     "ann".to_owned()

@@ -8,8 +8,8 @@ use proto_msgs::{
 };
 use tokio::time::sleep;
 
+use super::stage::{Fate, Stage};
 use super::{INTERVAL, run_now, saved_pair, set_paused};
-use crate::stage::{Fate, Stage};
 
 async fn may_work(stage: &Stage, config: &Config) -> Option<bool> {
     let summary = stage.summary(config).await?;

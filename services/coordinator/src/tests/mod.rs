@@ -5,13 +5,15 @@ mod halting;
 mod owners;
 mod plans;
 mod retries;
+mod stage;
 mod upgrade;
 
 use std::time::Duration;
 
 use proto_msgs::{Config, Revision, api::ConfigCommand};
 
-use crate::{fixtures::config, stage::Stage};
+use crate::fixtures::config;
+use stage::Stage;
 
 /// The shortest interval there is.
 const INTERVAL: Duration = Duration::from_secs(300);

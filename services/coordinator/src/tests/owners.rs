@@ -2,8 +2,8 @@
 
 use proto_msgs::{Config, Revision, Status};
 
+use super::stage::{Fate, Stage};
 use super::{run_now, saved};
-use crate::stage::{Fate, Stage};
 
 async fn answers(stage: &Stage, config: &Config) {
     stage.until("the coordinator answers", async || stage.summary(config).await.is_some()).await;

@@ -6,8 +6,9 @@ use proto_msgs::{
     plan::PlanAction,
 };
 
+use super::stage::Stage;
 use super::{saved_pair, set_paused};
-use crate::{fixtures::key, stage::Stage};
+use crate::fixtures::key;
 
 #[tokio::test(start_paused = true)]
 async fn a_plan_shows_what_the_next_run_would_do_and_writes_nothing() {

@@ -6,7 +6,7 @@ use proto_msgs::{ErrorCode, Status, api::ConditionKind, run::Trigger, vault::Sid
 use tokio::time::sleep;
 
 use super::saved_pair;
-use crate::stage::{Fate, Stage};
+use super::stage::{Fate, Stage};
 
 #[tokio::test(start_paused = true)]
 async fn a_vault_whose_calls_fail_alike_gets_probes_alone_until_one_succeeds() {

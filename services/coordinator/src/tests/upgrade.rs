@@ -18,7 +18,7 @@ use proto_msgs::{
 use tokio::task::JoinSet;
 
 use super::saved_pair;
-use crate::stage::{SECOND, Stage, WORKER};
+use super::stage::{SECOND, Stage, WORKER};
 
 const VERSION_1: &str = include_str!("transcripts/worker.v1.txt");
 

@@ -8,15 +8,13 @@ use std::collections::BTreeSet;
 use domain::compare::attributes_equal;
 use proto_msgs::{
     Config, ConfigId, DriftPolicy, ErrorCode, ItemType, Record, RecordId, Rule, Status, VersionId,
-    config::DeleteTrigger,
-    record::{Baseline, OutcomeKind},
-    vault::Side,
+    config::DeleteTrigger, record::OutcomeKind, vault::Side,
 };
 use vault::memory::{Content, Slot, Version};
 
 use crate::{
     history::Said,
-    invariants::is_first_intent,
+    invariants::{is_as_left, is_first_intent},
     owners::{newest, owner_of},
     scenario::{Answer, Ask, Change, First, Item},
     story::record_of,
@@ -228,12 +226,7 @@ impl Case<'_> {
     /// Somebody took what drifted as it is, and it is still that.
     fn was_accepted(&self, target: &Version) -> bool {
         let left = self.record.and_then(|record| record.baseline.as_ref());
-        let is_left = |left: &Baseline| match &left.target.version {
-            Some(version) => *version == target.id,
-            // A listing names no version.
-            None => left.target.updated == Some(target.updated),
-        };
-        self.accepted && left.is_some_and(is_left)
+        self.accepted && left.is_some_and(|left| is_as_left(left, target))
     }
 
     /// What is there is not known to be Keyferry's, and not to be overwritten.

@@ -7,6 +7,7 @@ mod writes;
 
 pub use attempts::is_first_intent;
 use proto_msgs::{ConfigId, RecordId};
+pub use writes::is_as_left;
 
 use crate::{faults::Look, history::History, world::World};
 

@@ -158,16 +158,3 @@ pub enum Blow {
     /// Its clocks are this much later at once: a machine that was suspended.
     Jump(Duration),
 }
-
-/// What a scenario has of everything.
-#[derive(Debug, Clone, Copy)]
-pub struct Kinds {
-    pub changes: bool,
-    pub vault_faults: bool,
-    pub bus_faults: bool,
-    pub blows: bool,
-}
-
-impl Kinds {
-    pub const ALL: Self = Self { changes: true, vault_faults: true, bus_faults: true, blows: true };
-}

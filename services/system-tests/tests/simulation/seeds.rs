@@ -14,7 +14,6 @@ use tokio::task::LocalSet;
 
 use crate::{
     report::report,
-    scenario::Kinds,
     story::{Told, play},
 };
 
@@ -27,15 +26,15 @@ const MUTANT_SEEDS: u64 = 200;
 /// Of each of these, the log is made twice.
 const TWICE: u64 = 12;
 
-fn run<T>(seed: u64, kinds: Kinds, look: impl FnOnce(Told) -> T) -> T {
-    run_mutant(seed, kinds, None, look)
+fn run<T>(seed: u64, look: impl FnOnce(Told) -> T) -> T {
+    run_mutant(seed, None, look)
 }
 
-fn run_mutant<T>(seed: u64, kinds: Kinds, broken: Option<Mutant>, look: impl FnOnce(Told) -> T) -> T {
+fn run_mutant<T>(seed: u64, broken: Option<Mutant>, look: impl FnOnce(Told) -> T) -> T {
     mutant::set(broken);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     let runtime = runtime.expect("a runtime can be built");
-    LocalSet::new().block_on(&runtime, async move { look(play(seed, kinds).await) })
+    LocalSet::new().block_on(&runtime, async move { look(play(seed).await) })
 }
 
 /// What went wrong, for as long as nothing has: in the order of the seeds, whichever thread is faster.
@@ -65,12 +64,11 @@ fn setting(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().expect("a number of seeds"))
 }
 
-/// Fails with the first seed that failed.
-fn must_hold(kinds: Kinds) {
+#[test]
+fn whatever_happens_it_becomes_right_and_no_rule_is_broken() {
     let (first, count) = (setting("KEYFERRY_SIM_FIRST").unwrap_or(0), setting("KEYFERRY_SIM_SEEDS").unwrap_or(SEEDS));
-    let failed = failures(first, count, |seed| {
-        run(seed, kinds, |told| (!told.violations.is_empty()).then(|| report(seed, &told)))
-    });
+    let failed =
+        failures(first, count, |seed| run(seed, |told| (!told.violations.is_empty()).then(|| report(seed, &told))));
     if let Some((_, report)) = failed.first() {
         let line = |(seed, report): &(u64, String)| format!("{seed}: {}\n", report.lines().nth(1).unwrap_or_default());
         let lines: String = failed.iter().map(line).collect();
@@ -79,13 +77,8 @@ fn must_hold(kinds: Kinds) {
 }
 
 #[test]
-fn whatever_happens_it_becomes_right_and_no_rule_is_broken() {
-    must_hold(Kinds::ALL);
-}
-
-#[test]
 fn the_same_seed_gives_the_same_log_byte_for_byte() {
-    let log = |seed| run(seed, Kinds::ALL, |told| told.world.server.written());
+    let log = |seed| run(seed, |told| told.world.server.written());
     let line = |written: &Written| format!("{written:?}");
     for seed in setting("KEYFERRY_SIM_FIRST").into_iter().flat_map(|seed| seed..seed + 1).chain(0..TWICE) {
         let (one, other) = (log(seed), log(seed));
@@ -109,7 +102,7 @@ fn every_rule_that_is_broken_is_noticed() {
     let unnoticed = failures(0, mutants.len() as u64, |number| {
         let broken = mutants[usize::try_from(number).expect("there are few mutants")];
         let noticed = (0..MUTANT_SEEDS).find_map(|seed| {
-            run_mutant(seed, Kinds::ALL, Some(broken), |told| {
+            run_mutant(seed, Some(broken), |told| {
                 told.violations.first().map(|violation| (seed, violation.rule, violation.said.clone()))
             })
         });

@@ -24,7 +24,7 @@ use crate::{
     invariants::{self, Violation},
     owners::Owners,
     process::Process,
-    scenario::{Answer, Ask, Blow, Edit, Event, Kinds, Scenario, Seen},
+    scenario::{Answer, Ask, Blow, Edit, Event, Scenario, Seen},
     world::{World, beginning, identity, item_name, vault_name},
 };
 
@@ -63,8 +63,8 @@ struct Story {
     asked: JoinSet<()>,
 }
 
-pub async fn play(seed: u64, kinds: Kinds) -> Told {
-    let world = World::new(Rc::new(Scenario::new(seed, kinds)));
+pub async fn play(seed: u64) -> Told {
+    let world = World::new(Rc::new(Scenario::new(seed)));
     let mut story = Story { world, owners: Owners::new(seed), configs: Vec::new(), asked: JoinSet::new() };
     story.begin().await;
     story.chaos().await;

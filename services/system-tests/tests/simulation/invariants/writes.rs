@@ -8,7 +8,7 @@ use domain::{
 };
 use proto_msgs::{
     Config, ConfigId, DriftPolicy, Record, RecordId, Timestamp, VersionId,
-    record::{LeaveKind, OutcomeKind},
+    record::{Baseline, LeaveKind, OutcomeKind},
     vault::Side,
 };
 use vault::{
@@ -162,14 +162,29 @@ pub fn stopped(evidence: &Evidence<'_>, violations: &mut Vec<Violation>) {
     }
 }
 
+/// Writes over a version that no worker had written, with that version and the intent.
+fn over_foreign<'a>(evidence: &'a Evidence<'_>) -> impl Iterator<Item = (&'a Write, &'a Version, &'a Said<Record>)> {
+    let mut own: Vec<&VersionId> = Vec::new();
+    evidence.writes.iter().filter_map(move |write| {
+        let foreign = live(write.done.before.as_ref()).filter(|before| !own.contains(&&before.id));
+        own.extend(live(write.done.after.as_ref()).map(|version| &version.id));
+        let (_, intent) = write.intent(evidence)?;
+        Some((write, foreign?, intent))
+    })
+}
+
+/// Whether a target is as a record's last success left it, or as drift was accepted.
+pub fn is_as_left(left: &Baseline, target: &Version) -> bool {
+    match &left.target.version {
+        Some(version) => *version == target.id,
+        // A listing names no version.
+        None => left.target.updated == Some(target.updated),
+    }
+}
+
 pub fn no_overwrite(evidence: &Evidence<'_>, violations: &mut Vec<Violation>) {
-    let mut own: Vec<VersionId> = Vec::new();
-    for write in &evidence.writes {
-        let before = live(write.done.before.as_ref());
-        let is_own = before.is_none_or(|before| own.contains(&before.id));
-        own.extend(live(write.done.after.as_ref()).map(|version| version.id.clone()));
-        let Some((_, intent)) = write.intent(evidence) else { continue };
-        if is_own || intent.record().baseline.is_some() || write.done.operation == Operation::RestoreKey {
+    for (write, before, intent) in over_foreign(evidence) {
+        if intent.record().baseline.is_some() || write.done.operation == Operation::RestoreKey {
             continue;
         }
         let configs = || evidence.history.configs.get(&write.record.config).into_iter().flatten();
@@ -182,8 +197,7 @@ pub fn no_overwrite(evidence: &Evidence<'_>, violations: &mut Vec<Violation>) {
         let newest = configs().rev().find(|said| said.at.plus(UNSEEN) <= begun && said.sequence.0 >= revision);
         let is_allowed = has_leave(revision) && newest.is_none_or(|newest| has_leave(newest.sequence.0));
         let is_acknowledged = intent.record().leave.as_ref().is_some_and(|leave| {
-            let is_as_seen = leave.target_version.as_ref() == before.map(|before| &before.id);
-            leave.kind == LeaveKind::Acknowledge && is_as_seen
+            leave.kind == LeaveKind::Acknowledge && leave.target_version.as_ref() == Some(&before.id)
         });
         if !is_allowed && !is_acknowledged && !came_after_look(evidence, write) {
             violations.push(write.say("nobody allowed to overwrite what was there"));
@@ -203,19 +217,8 @@ fn came_after_look(evidence: &Evidence<'_>, write: &Write) -> bool {
 
 /// What drifted is left to the config's policy, and to whoever corrects it.
 pub fn no_drift_overwritten(evidence: &Evidence<'_>, violations: &mut Vec<Violation>) {
-    let mut own: Vec<VersionId> = Vec::new();
-    for write in &evidence.writes {
-        let before = live(write.done.before.as_ref());
-        let is_own = before.is_none_or(|before| own.contains(&before.id));
-        own.extend(live(write.done.after.as_ref()).map(|version| version.id.clone()));
-        let Some((_, intent)) = write.intent(evidence) else { continue };
-        let Some(left) = intent.record().baseline.as_ref().filter(|_| !is_own && write.creates()) else { continue };
-        // Adopted, or accepted, as it is.
-        let is_left = before.is_some_and(|before| match &left.target.version {
-            Some(version) => *version == before.id,
-            // A listing names no version.
-            None => left.target.updated == Some(before.updated),
-        });
+    for (write, before, intent) in over_foreign(evidence) {
+        let Some(left) = intent.record().baseline.as_ref().filter(|_| write.creates()) else { continue };
         let is_corrected = intent.record().leave.as_ref().is_some_and(|leave| leave.kind == LeaveKind::Correct);
         let is_allowed = match write.config_then(evidence).map(|config| config.spec.behaviour.drift_policy) {
             Some(DriftPolicy::Correct) | None => true,
@@ -226,7 +229,7 @@ pub fn no_drift_overwritten(evidence: &Evidence<'_>, violations: &mut Vec<Violat
             }),
             Some(DriftPolicy::Block) => false,
         };
-        if !(is_left || is_corrected || is_allowed || came_after_look(evidence, write)) {
+        if !(is_as_left(left, before) || is_corrected || is_allowed || came_after_look(evidence, write)) {
             violations.push(write.say("the target had drifted, and its policy leaves that to somebody"));
         }
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use proto_msgs::{DriftPolicy, ItemType, config::DeleteTrigger};
 
-use super::{Answer, Ask, Blow, Change, ConfigPlan, Edit, Event, First, Item, Kinds, Rates, Scenario, Seen, VaultPlan};
+use super::{Answer, Ask, Blow, Change, ConfigPlan, Edit, Event, First, Item, Rates, Scenario, Seen, VaultPlan};
 use crate::chance::Chance;
 
 /// How long things go wrong.
@@ -13,7 +13,7 @@ const CHAOS: Duration = Duration::from_secs(150);
 const LONG_CHAOS: Duration = Duration::from_secs(450);
 
 impl Scenario {
-    pub fn new(seed: u64, kinds: Kinds) -> Self {
+    pub fn new(seed: u64) -> Self {
         let mut chance = Chance::new(seed);
         let sources = 1 + chance.below(2);
         let targets = 1 + chance.below(2);
@@ -43,50 +43,28 @@ impl Scenario {
             workers: 1 + chance.below(3),
             events: Vec::new(),
             rates: Rates {
-                vault: if kinds.vault_faults { chance.pick(&[0, 20, 80, 250]) } else { 0 },
-                bus: if kinds.bus_faults { chance.pick(&[0, 5, 20, 60]) } else { 0 },
-                stall: if kinds.blows { chance.pick(&[0, 0, 5, 30]) } else { 0 },
+                vault: chance.pick(&[0, 20, 80, 250]),
+                bus: chance.pick(&[0, 5, 20, 60]),
+                stall: chance.pick(&[0, 0, 5, 30]),
             },
             chaos: CHAOS,
         };
         if scenario.configs.iter().any(|config| config.deletes.is_some()) {
             scenario.chaos = LONG_CHAOS;
         }
-        scenario.fill(&mut chance, kinds);
+        scenario.fill(&mut chance);
         scenario
     }
 
-    fn fill(&mut self, chance: &mut Chance, kinds: Kinds) {
-        if kinds.changes {
-            self.add_changes(chance);
-            if self.chaos == LONG_CHAOS {
-                self.add_losses(chance);
-            }
-            self.add_edits(chance, kinds);
-            self.add_decisions(chance);
+    fn fill(&mut self, chance: &mut Chance) {
+        self.add_changes(chance);
+        if self.chaos == LONG_CHAOS {
+            self.add_losses(chance);
         }
-        if kinds.vault_faults {
-            for _ in 0..chance.below(3) {
-                let (vault, at) = (chance.below(self.vaults.len()), self.moment(chance));
-                self.events.push((at, Event::Outage(vault, true)));
-                self.events.push((at + chance.millis(5_000, 90_000), Event::Outage(vault, false)));
-            }
-            for _ in 0..chance.below(2) {
-                let (vault, at) = (self.configs[chance.below(self.configs.len())].target, self.moment(chance));
-                self.events.push((at, Event::Sleepy(vault, true)));
-                self.events.push((at + chance.millis(2_000, 30_000), Event::Sleepy(vault, false)));
-                if kinds.blows && chance.permille(600) {
-                    // A worker that waits for its token when NATS goes away.
-                    let (worker, at) = (self.coordinators + chance.below(self.workers), at + chance.millis(0, 6_000));
-                    let blow = if chance.permille(700) { Blow::Cut } else { Blow::Deafen };
-                    self.events.push((at, Event::Member(worker, blow)));
-                    self.events.push((at + Duration::from_secs(10), Event::Member(worker, Blow::Mend)));
-                }
-            }
-        }
-        if kinds.blows {
-            self.add_blows(chance);
-        }
+        self.add_edits(chance);
+        self.add_decisions(chance);
+        self.add_outages(chance);
+        self.add_blows(chance);
         self.events.sort_by_key(|(at, _)| *at);
     }
 
@@ -147,7 +125,7 @@ impl Scenario {
         }
     }
 
-    fn add_edits(&mut self, chance: &mut Chance, kinds: Kinds) {
+    fn add_edits(&mut self, chance: &mut Chance) {
         for config in 0..self.configs.len() {
             for _ in 0..1 + chance.below(6) {
                 let ask = if chance.permille(600) { Ask::Sync } else { Ask::Expand };
@@ -176,8 +154,29 @@ impl Scenario {
             if chance.permille(100) {
                 self.events.push((self.moment(chance), Event::Config(config, Edit::Delete)));
             }
-            if kinds.blows && chance.permille(400) {
+            if chance.permille(400) {
                 self.add_change_of_mind(chance, config);
+            }
+        }
+    }
+
+    /// Vaults that cannot be listed, or at which writes wait.
+    fn add_outages(&mut self, chance: &mut Chance) {
+        for _ in 0..chance.below(3) {
+            let (vault, at) = (chance.below(self.vaults.len()), self.moment(chance));
+            self.events.push((at, Event::Outage(vault, true)));
+            self.events.push((at + chance.millis(5_000, 90_000), Event::Outage(vault, false)));
+        }
+        for _ in 0..chance.below(2) {
+            let (vault, at) = (self.configs[chance.below(self.configs.len())].target, self.moment(chance));
+            self.events.push((at, Event::Sleepy(vault, true)));
+            self.events.push((at + chance.millis(2_000, 30_000), Event::Sleepy(vault, false)));
+            if chance.permille(600) {
+                // A worker that waits for its token when NATS goes away.
+                let (worker, at) = (self.coordinators + chance.below(self.workers), at + chance.millis(0, 6_000));
+                let blow = if chance.permille(700) { Blow::Cut } else { Blow::Deafen };
+                self.events.push((at, Event::Member(worker, blow)));
+                self.events.push((at + Duration::from_secs(10), Event::Member(worker, Blow::Mend)));
             }
         }
     }
