@@ -12,7 +12,7 @@ use crate::{
     ids::{Epoch, MemberId, MessageId, RecordId, Revision, RunId, Sequence, VersionId},
     status::Status,
     timestamp::Timestamp,
-    vault::{CallCounts, Detail, Side, SideState},
+    vault::{CallCounts, Detail, KeyRotation, Side, SideState},
 };
 
 /// The whole state of one record.
@@ -118,6 +118,9 @@ pub struct Baseline {
     pub source_resource_id: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target_resource_id: Option<String>,
+    /// Keys only: how the target's gets new versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotation: Option<KeyRotation>,
 }
 
 /// How the target came to equal the source.

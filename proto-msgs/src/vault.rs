@@ -1,6 +1,6 @@
 //! Vaults and their items, as far as they may leave a worker: metadata, never values.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -62,6 +62,21 @@ pub struct Attributes {
     pub content_type: Option<String>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<String, String>,
+    /// Keys only: what the key may be used for (`key_ops`). None where only a listing was seen: those do not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_operations: Option<BTreeSet<String>>,
+}
+
+/// How a key gets new versions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyRotation {
+    /// When somebody asks.
+    Manual,
+    /// By its rotation policy, which a restore brings along: the copy rotates too, into versions that no other vault has.
+    Automatic,
+    /// The policy could not be read.
+    Unknown,
 }
 
 /// A live item as a listing shows it: the newest version's metadata.

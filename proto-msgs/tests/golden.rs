@@ -26,6 +26,7 @@ use samples::*;
 fn every_message_reads_its_golden_bytes_and_writes_the_newest() {
     let mut checked = Checked(BTreeSet::new());
     checked.message("record", record());
+    checked.message("record_key", key_record());
     checked.message("record_minimal", Record::new(record_id(), Status::Pending, None));
     checked.message("record_doubted", doubted());
     checked.message("run", run());

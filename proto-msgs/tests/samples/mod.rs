@@ -10,7 +10,9 @@ use proto_msgs::{
     plan::{PlanAction, PlanItem, PlanView},
     record::{Arrival, AttemptReport, Baseline, Leave, LeaveKind, Miss, OutcomeKind, UnresolvedAttempt},
     run::{ListingFailure, NextRun, Phase, Run, RunCounts, RunEnd, Trigger},
-    vault::{Attributes, CallCounts, CallFailure, DeletedMeta, Detail, ItemMeta, Side, SideState, VaultIdentity},
+    vault::{
+        Attributes, CallCounts, CallFailure, DeletedMeta, Detail, ItemMeta, KeyRotation, Side, SideState, VaultIdentity,
+    },
     worker::{Heartbeat, InventoryPage, InventoryRequest, Listing, Role, SlotLease, SyncRecord},
 };
 
@@ -58,6 +60,7 @@ pub fn attributes() -> Attributes {
         expires: Some(at(2)),
         content_type: Some("text/plain".to_owned()),
         tags: [("replicate".to_owned(), "true".to_owned())].into(),
+        key_operations: None,
     }
 }
 
@@ -99,6 +102,15 @@ pub fn report() -> AttemptReport {
     }
 }
 
+/// With what only a key has.
+pub fn key_record() -> Record {
+    let mut record = record();
+    let baseline = record.baseline.as_mut().unwrap();
+    baseline.rotation = Some(KeyRotation::Automatic);
+    baseline.source.attributes.key_operations = Some(["sign".to_owned(), "verify".to_owned()].into());
+    record
+}
+
 pub fn record() -> Record {
     Record {
         status: Status::Retrying,
@@ -119,6 +131,7 @@ pub fn record() -> Record {
             target_uri: vault("prod-ne-kv").uri,
             source_resource_id: vault("prod-eu-kv").resource_id,
             target_resource_id: vault("prod-ne-kv").resource_id,
+            rotation: None,
         }),
         source_seen: Some(side("0a1b")),
         leave: Some(Leave {

@@ -38,7 +38,14 @@ pub(crate) fn entry<T: Message>(body: T, sequence: u64) -> Entry<T> {
 }
 
 fn attributes() -> Attributes {
-    Attributes { enabled: true, not_before: None, expires: None, content_type: None, tags: Default::default() }
+    Attributes {
+        enabled: true,
+        not_before: None,
+        expires: None,
+        content_type: None,
+        tags: Default::default(),
+        key_operations: None,
+    }
 }
 
 pub(crate) fn item(name: &str, updated: Timestamp) -> ItemMeta {
@@ -71,6 +78,7 @@ pub(crate) fn baseline() -> Baseline {
         target_uri: vault("target-kv").uri,
         source_resource_id: None,
         target_resource_id: None,
+        rotation: None,
     }
 }
 

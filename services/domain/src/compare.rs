@@ -1,5 +1,7 @@
 //! When two states of an item are the same, as far as can be told without its value.
 
+use std::collections::BTreeSet;
+
 use proto_msgs::{
     ItemType, Timestamp,
     vault::{Attributes, ItemMeta, SideState},
@@ -16,7 +18,12 @@ pub fn attributes_equal(kind: ItemType, a: &Attributes, b: &Attributes) -> bool 
                 && a.expires == b.expires
                 && text(&a.content_type) == text(&b.content_type)
         }
-        ItemType::Keys => carried && a.not_before == b.not_before && a.expires == b.expires,
+        ItemType::Keys => {
+            carried
+                && a.not_before == b.not_before
+                && a.expires == b.expires
+                && operations_equal(a.key_operations.as_ref(), b.key_operations.as_ref())
+        }
         // A certificate's times are inside it; its content type is part of the policy.
         ItemType::Certificates => carried,
     }
@@ -64,6 +71,11 @@ pub fn print_of_item(item: &ItemMeta) -> u64 {
 /// The print of a remembered state.
 pub fn print_of(state: &SideState) -> u64 {
     print(state.updated, &state.attributes, state.x5t.as_deref())
+}
+
+/// What was only listed tells nothing of them.
+fn operations_equal(a: Option<&BTreeSet<String>>, b: Option<&BTreeSet<String>>) -> bool {
+    a.zip(b).is_none_or(|(a, b)| a == b)
 }
 
 /// Azure gives an absent content type back as absent or empty.

@@ -63,7 +63,14 @@ pub fn at(seconds: i64) -> Timestamp {
 }
 
 pub fn attributes() -> Attributes {
-    Attributes { enabled: true, not_before: None, expires: None, content_type: None, tags: Default::default() }
+    Attributes {
+        enabled: true,
+        not_before: None,
+        expires: None,
+        content_type: None,
+        tags: Default::default(),
+        key_operations: None,
+    }
 }
 
 pub fn item(name: &str, updated: i64) -> ItemMeta {
@@ -105,6 +112,7 @@ pub fn baseline(source: SideState, read_at: i64) -> Baseline {
         target_uri: vault("prod-ne-kv").uri,
         source_resource_id: None,
         target_resource_id: None,
+        rotation: None,
     }
 }
 

@@ -102,6 +102,7 @@ impl VaultError {
                 | Operation::ExportCertificate
                 | Operation::ImportCertificate
                 | Operation::ReadKey
+                | Operation::ReadRotation
                 | Operation::Update
                 | Operation::Delete
                 | Operation::Resolve => by_side(ErrorCode::SourceAuthFailed, ErrorCode::TargetAuthFailed),

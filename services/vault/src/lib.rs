@@ -21,7 +21,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use proto_msgs::{
     CorrelationId, ItemName, ItemType, Timestamp, VaultRef, VersionId,
-    vault::{Attributes, DeletedMeta, Side, SideState, VaultIdentity},
+    vault::{Attributes, DeletedMeta, KeyRotation, Side, SideState, VaultIdentity},
     worker::{InventoryPage, Listing, ResolveAnswer},
 };
 
@@ -209,6 +209,13 @@ pub trait Vault: Send + Sync + 'static {
     /// Reads a key's public part and attributes.
     async fn read_key(&self, name: &ItemName, correlation: CorrelationId) -> Result<Answer<Key>, VaultError>;
 
+    /// Reads how a key gets new versions.
+    async fn read_rotation(
+        &self,
+        name: &ItemName,
+        correlation: CorrelationId,
+    ) -> Result<Answer<KeyRotation>, VaultError>;
+
     /// Takes a backup of a key: every version, as an opaque blob only Azure can open.
     async fn backup_key(&self, name: &ItemName, correlation: CorrelationId) -> Result<Answer<SecretValue>, VaultError>;
 
@@ -220,8 +227,8 @@ pub trait Vault: Send + Sync + 'static {
         correlation: CorrelationId,
     ) -> Result<Answer<SideState>, VaultError>;
 
-    /// Brings attributes, content type and tags of the newest version up to date; makes no new version.
-    /// A content type that is not given stays as it is; an empty one clears it. Azure cannot clear `not_before` and
+    /// Brings attributes, content type, key operations and tags of the newest version up to date; makes no new version.
+    /// A content type and key operations that are not given stay as they are; an empty content type clears it. Azure cannot clear `not_before` and
     /// `expires`: the caller looks after that.
     async fn update(
         &self,

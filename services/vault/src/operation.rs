@@ -17,6 +17,7 @@ pub enum Operation {
     ExportCertificate,
     ImportCertificate,
     ReadKey,
+    ReadRotation,
     BackupKey,
     RestoreKey,
     Update,
@@ -37,6 +38,7 @@ impl Operation {
             | Self::ReadCertificate
             | Self::ExportCertificate
             | Self::ReadKey
+            | Self::ReadRotation
             | Self::BackupKey
             | Self::Resolve => false,
         }
@@ -52,6 +54,7 @@ impl Operation {
             | (Self::ReadCertificate, _) => "Microsoft.KeyVault/vaults/certificates/read",
             (Self::List | Self::ListVersions | Self::ReadMeta | Self::ReadDeleted, ItemType::Keys)
             | (Self::ReadKey, _) => "Microsoft.KeyVault/vaults/keys/read",
+            (Self::ReadRotation, _) => "Microsoft.KeyVault/vaults/keyrotationpolicies/read",
             (Self::Update, ItemType::Secrets) => "Microsoft.KeyVault/vaults/secrets/update/action",
             (Self::Update, ItemType::Certificates) => "Microsoft.KeyVault/vaults/certificates/update/action",
             (Self::Update, ItemType::Keys) => "Microsoft.KeyVault/vaults/keys/update/action",
@@ -81,6 +84,7 @@ impl fmt::Display for Operation {
             Self::ExportCertificate => "exporting the certificate",
             Self::ImportCertificate => "importing the certificate",
             Self::ReadKey => "reading the key",
+            Self::ReadRotation => "reading the key's rotation policy",
             Self::BackupKey => "backing up the key",
             Self::RestoreKey => "restoring the key",
             Self::Update => "updating attributes",

@@ -300,7 +300,14 @@ pub(crate) fn name() -> ItemName {
 }
 
 pub(crate) fn on() -> Attributes {
-    Attributes { enabled: true, not_before: None, expires: None, content_type: None, tags: Default::default() }
+    Attributes {
+        enabled: true,
+        not_before: None,
+        expires: None,
+        content_type: None,
+        tags: Default::default(),
+        key_operations: None,
+    }
 }
 
 pub(crate) fn off() -> Attributes {

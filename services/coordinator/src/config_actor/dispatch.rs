@@ -183,8 +183,8 @@ pub(super) fn needs(record: &Record) -> (Need, Need) {
         ItemType::Secrets => (Need { creating: 0, reads: 1 }, Need { creating: 1, reads: 1 }),
         // The policy is read beside the secret behind the certificate.
         ItemType::Certificates => (Need { creating: 0, reads: 2 }, Need { creating: 1, reads: 1 }),
-        // A restore is no creating write in Azure's count.
-        ItemType::Keys => (Need { creating: 0, reads: 2 }, Need { creating: 0, reads: 2 }),
+        // The rotation policy is read beside the key; a restore is no creating write in Azure's count.
+        ItemType::Keys => (Need { creating: 0, reads: 3 }, Need { creating: 0, reads: 3 }),
     }
 }
 

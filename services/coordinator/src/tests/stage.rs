@@ -15,12 +15,13 @@ use broker::{Broker, Entry, Incoming, memory::MemoryServer};
 use domain::lifecycle::{self, Ended, Trace};
 use futures::StreamExt;
 use proto_msgs::{
-    Config, CorrelationId, ErrorCode, ItemName, Record, RecordId, RecordKey, Revision, Run, Sequence, SetHash, Status,
-    Timestamp,
+    Config, CorrelationId, ErrorCode, ItemName, ItemType, Record, RecordId, RecordKey, Revision, Run, Sequence,
+    SetHash, Status, Timestamp,
     api::{CommandReply, ConfigCommand, ConfigQuery, ConfigReply, ConfigSummary, RecordFilter},
     config::Control,
     error::Refusal,
     record::{Arrival, Baseline, OutcomeKind, UnresolvedAttempt},
+    run::{Phase, Trigger},
     subject::{AnyWorker, Subjects},
     vault::{CallFailure, Detail, ItemMeta, Side, SideState},
     worker::{Heartbeat, InventoryAnswer, InventoryPage, InventoryRequest, Listing, Role, SyncAnswer, SyncRecord},
@@ -30,7 +31,7 @@ use tokio::task::{JoinSet, LocalSet};
 
 use crate::{
     CoordinatorParts, CoordinatorSettings,
-    fixtures::{at, change, item, report},
+    fixtures::{at, change, item, report, run},
 };
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
@@ -57,6 +58,8 @@ pub(crate) struct World {
     /// Every attempt there was.
     pub attempts: Vec<(Timestamp, SyncRecord)>,
     pub listings: usize,
+    /// Whether listings are answered.
+    pub lists: bool,
 }
 
 pub(crate) struct Stage {
@@ -79,6 +82,7 @@ impl Stage {
             fate: Fate::Success,
             attempts: Vec::new(),
             listings: 0,
+            lists: true,
         };
         Self { world: Rc::new(RefCell::new(world)), others: server.client("others").broker(), server, clock, origin }
     }
@@ -156,6 +160,17 @@ impl Stage {
     pub(crate) async fn save(&self, config: &Config, expected: Revision) -> Revision {
         let envelope = self.origin.envelope(CorrelationId::from_random(3), config.clone());
         self.others.configs().put(&envelope, expected).await.unwrap()
+    }
+
+    /// What an owner that died has left: an open run, in which a record waits.
+    pub(crate) async fn leave_waiting(&self, config: &Config, revision: Revision, name: &str) {
+        let run =
+            Run { config: config.id, revision, phase: Phase::Syncing, ended: None, end: None, ..run(Trigger::Manual) };
+        let id = RecordId { config: config.id, kind: ItemType::Secrets, name: name.parse().unwrap() };
+        let waits = lifecycle::pending(Record::new(id, Status::Pending, None), Some(run.id), revision);
+        let (log, correlation) = (self.others.log(), self.origin.correlation_id());
+        log.append_run(&self.origin.envelope(correlation, run), Sequence(0)).await.unwrap();
+        log.append_record(&self.origin.envelope(correlation, waits), Sequence(0)).await.unwrap();
     }
 
     pub(crate) async fn stop_all(&self, stopped: bool, expected: Revision) -> Revision {
@@ -296,6 +311,9 @@ impl Hands {
         let live = {
             let mut world = self.world.borrow_mut();
             world.listings += 1;
+            if !world.lists {
+                return;
+            }
             let items = world.vaults.get(&asked.body.vault.uri).into_iter().flat_map(BTreeMap::values).cloned();
             if asked.body.listing == Listing::Live { items.collect() } else { Vec::new() }
         };
@@ -379,6 +397,7 @@ impl Hands {
             target_uri: sync.target.uri.clone(),
             source_resource_id: None,
             target_resource_id: None,
+            rotation: None,
         }
     }
 }

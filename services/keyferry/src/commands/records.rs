@@ -8,6 +8,7 @@ use proto_msgs::{
     ItemType, Record, Status,
     api::{Accepted, Done, LeaveAllBody, LeaveBody, RecordView},
     record::{AttemptReport, LeaveKind, OutcomeKind},
+    vault::KeyRotation,
 };
 
 use super::{
@@ -198,6 +199,9 @@ fn describe(view: &RecordView) -> String {
         rows.push(("portal", portal.clone()));
     }
     rows.push(("since", view.at.to_string()));
+    if let Some(rotation) = record.baseline.as_ref().and_then(|baseline| baseline.rotation) {
+        rows.push(("rotation", rotated(rotation).to_owned()));
+    }
     rows.extend(decisive(record));
     if let Some(moment) = record.next_attempt {
         rows.push(("next attempt", moment.to_string()));
@@ -206,6 +210,17 @@ fn describe(view: &RecordView) -> String {
     rows.push(("correlation id", view.correlation_id.to_string()));
     let history = output::table(&HISTORY, states(view).map(|(state, attempt)| row(state, attempt)));
     format!("{}\n\nhistory, newest first:\n{history}", output::list(&rows))
+}
+
+/// How the target's key gets new versions.
+fn rotated(rotation: KeyRotation) -> &'static str {
+    match rotation {
+        KeyRotation::Manual => "by hand",
+        KeyRotation::Automatic => {
+            "by its policy, which came with the key: source and target rotate apart; clear it at the target to prevent that"
+        }
+        KeyRotation::Unknown => "unknown: the rotation policy could not be read",
+    }
 }
 
 /// What the next step depends on.

@@ -10,8 +10,8 @@ use azure_security_keyvault_certificates::models::{
     KeyProperties, KeyType, SecretProperties, UpdateCertificatePropertiesParameters,
 };
 use azure_security_keyvault_keys::models::{
-    KeyAttributes, KeyClientBackupKeyOptions, KeyClientGetKeyOptions, KeyClientRestoreKeyOptions,
-    KeyClientUpdateKeyPropertiesOptions, UpdateKeyPropertiesParameters,
+    KeyAttributes, KeyClientBackupKeyOptions, KeyClientGetKeyOptions, KeyClientGetKeyRotationPolicyOptions,
+    KeyClientRestoreKeyOptions, KeyClientUpdateKeyPropertiesOptions, KeyOperation, UpdateKeyPropertiesParameters,
 };
 use azure_security_keyvault_secrets::models::{
     SecretAttributes, SecretClientGetSecretOptions, SecretClientSetSecretOptions,
@@ -19,7 +19,7 @@ use azure_security_keyvault_secrets::models::{
 };
 use proto_msgs::{
     CorrelationId, ItemName, ItemType, Timestamp, VersionId,
-    vault::{Attributes, DeletedMeta, SideState},
+    vault::{Attributes, DeletedMeta, KeyRotation, SideState},
     worker::{InventoryPage, Listing},
 };
 use serde::{Serialize, de::IgnoredAny};
@@ -29,7 +29,7 @@ use super::{
     call::Call,
     client::AzureVault,
     failure,
-    wire::{Bundle, Policy},
+    wire::{Bundle, Policy, RotationPolicy},
 };
 use crate::{
     Answer, Certificate, CertificateImport, CertificateMaterial, CertificatePolicy, Key, Operation, Secret,
@@ -203,6 +203,17 @@ impl Vault for AzureVault {
         }))
     }
 
+    async fn read_rotation(
+        &self,
+        name: &ItemName,
+        correlation: CorrelationId,
+    ) -> Result<Answer<KeyRotation>, VaultError> {
+        let call = self.call(Operation::ReadRotation, correlation, None);
+        let options = KeyClientGetKeyRotationPolicyOptions { method_options: call.options() };
+        let policy = self.keys.get_key_rotation_policy(name.as_str(), Some(options));
+        Ok(call.make::<RotationPolicy, _, _>(policy).await?.map(|policy| policy.rotation()))
+    }
+
     async fn backup_key(&self, name: &ItemName, correlation: CorrelationId) -> Result<Answer<SecretValue>, VaultError> {
         let call = self.call(Operation::BackupKey, correlation, None);
         let options = KeyClientBackupKeyOptions { method_options: call.options() };
@@ -257,6 +268,7 @@ impl Vault for AzureVault {
             ItemType::Keys => {
                 let parameters = UpdateKeyPropertiesParameters {
                     key_attributes: Some(key_attributes(attributes)),
+                    key_ops: attributes.key_operations.as_ref().map(|all| all.iter().map(operation).collect()),
                     tags,
                     ..Default::default()
                 };
@@ -335,6 +347,13 @@ fn secret_attributes(attributes: &Attributes) -> SecretAttributes {
         not_before: date(attributes.not_before),
         expires: date(attributes.expires),
         ..Default::default()
+    }
+}
+
+fn operation(name: &String) -> KeyOperation {
+    match name.parse() {
+        Ok(operation) => operation,
+        Err(never) => match never {},
     }
 }
 

@@ -1,10 +1,10 @@
 //! What Key Vault's answers look like: one shape for secrets, certificates and keys.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proto_msgs::{
     ItemName, Timestamp, VersionId,
-    vault::{Attributes, DeletedMeta, ItemMeta, SideState},
+    vault::{Attributes, DeletedMeta, ItemMeta, KeyRotation, SideState},
 };
 use serde::Deserialize;
 
@@ -53,6 +53,35 @@ pub(super) struct Times {
 pub(super) struct Jwk {
     pub kid: Option<String>,
     pub kty: Option<String>,
+    pub key_ops: Option<BTreeSet<String>>,
+}
+
+/// A key's rotation policy.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct RotationPolicy {
+    #[serde(default)]
+    lifetime_actions: Option<Vec<LifetimeAction>>,
+}
+
+#[derive(Deserialize)]
+struct LifetimeAction {
+    action: Option<LifetimeActionType>,
+}
+
+#[derive(Deserialize)]
+struct LifetimeActionType {
+    #[serde(rename = "type")]
+    name: Option<String>,
+}
+
+impl RotationPolicy {
+    /// Every key has a policy: where nobody made one, it only notifies.
+    pub(super) fn rotation(&self) -> KeyRotation {
+        let actions = self.lifetime_actions.iter().flatten().filter_map(|entry| entry.action.as_ref()?.name.as_ref());
+        let rotates = actions.into_iter().any(|name| name.eq_ignore_ascii_case("rotate"));
+        if rotates { KeyRotation::Automatic } else { KeyRotation::Manual }
+    }
 }
 
 /// A certificate's policy.
@@ -109,6 +138,7 @@ impl Bundle {
             // A certificate's is its policy's, and its listing has none: both must look alike.
             content_type: self.content_type.clone().filter(|text| !text.is_empty() && self.x5t.is_none()),
             tags: self.tags.clone().unwrap_or_default(),
+            key_operations: self.key.as_ref().and_then(|key| key.key_ops.clone()),
         }
     }
 
@@ -116,7 +146,8 @@ impl Bundle {
     pub(super) fn meta(&self) -> Option<ItemMeta> {
         Some(ItemMeta {
             name: self.path()?.0,
-            attributes: self.item_attributes(),
+            // A deleted key's answer has more than its listing: both must look alike.
+            attributes: Attributes { key_operations: None, ..self.item_attributes() },
             created: self.attributes.created.map(Timestamp::from_unix_seconds),
             updated: self.attributes.updated.map(Timestamp::from_unix_seconds),
             managed: self.managed.unwrap_or(false),

@@ -1,6 +1,6 @@
 //! Keys: backed up whole, restored where there is none.
 
-use proto_msgs::{ItemType, Timestamp};
+use proto_msgs::{ItemType, Timestamp, vault::KeyRotation};
 
 use super::{Claim, Stage, correlation, fails, holds, name, open_gate, pair, plain, refused, stage, tagged, target};
 use crate::{SecretValue, VaultErrorKind};
@@ -17,6 +17,11 @@ pub async fn a_restored_key_keeps_everything(stage: &dyn Stage) -> Claim {
         holds!(restored == source.state, "{restored:?} {source:?}");
         let read = pair.into.read_key(&name(item), correlation()).await?.value;
         holds!(read == source, "{read:?} {source:?}");
+        let rotation = pair.from.read_rotation(&name(item), correlation()).await?.value;
+        let expected = if item == "off-key" { KeyRotation::Automatic } else { KeyRotation::Manual };
+        holds!(rotation == expected, "{item}: {rotation:?}");
+        let restored = pair.into.read_rotation(&name(item), correlation()).await?.value;
+        holds!(restored == expected, "{item}: {restored:?}");
         let from = pair.from.versions(ItemType::Keys, &name(item), correlation()).await?.value;
         let into = pair.into.versions(ItemType::Keys, &name(item), correlation()).await?.value;
         holds!(from.len() == versions && from == into, "{from:?} {into:?}");
@@ -88,10 +93,12 @@ pub async fn an_update_of_a_key_makes_no_new_version(stage: &dyn Stage) -> Claim
     let mut after = tagged("g", "h");
     after.enabled = false;
     after.expires = Some(Timestamp::from_unix_seconds(3_900_000_000));
+    after.key_operations = Some(["verify".to_owned()].into());
     let updated = vault.update(ItemType::Keys, &signer, &after, &open_gate(), correlation()).await?.value;
     holds!(updated.version == before.version && updated.attributes == after, "{updated:?}");
     let cleared = vault.update(ItemType::Keys, &signer, &plain(), &open_gate(), correlation()).await?.value;
     holds!(cleared.attributes.expires == after.expires && cleared.attributes.tags.is_empty(), "{cleared:?}");
+    holds!(cleared.attributes.key_operations == after.key_operations, "{cleared:?}");
     let read = vault.read_key(&signer, correlation()).await?.value;
     holds!(read.state == cleared, "{read:?} {cleared:?}");
     let versions = vault.versions(ItemType::Keys, &signer, correlation()).await?.value;

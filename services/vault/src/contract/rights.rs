@@ -67,6 +67,7 @@ async fn reads(vault: &dyn Vault) -> Vec<(Operation, ItemType, Result<(), VaultE
             vault.export_certificate(&item, None, id).await.map(|_| ()),
         ),
         (Operation::ReadKey, ItemType::Keys, vault.read_key(&item, id).await.map(|_| ())),
+        (Operation::ReadRotation, ItemType::Keys, vault.read_rotation(&item, id).await.map(|_| ())),
         (Operation::BackupKey, ItemType::Keys, vault.backup_key(&item, id).await.map(|_| ())),
     ];
     for kind in ItemType::ALL {

@@ -51,6 +51,8 @@ pub struct StageItem {
     pub is_pending: bool,
     pub is_exportable: bool,
     pub is_expired: bool,
+    /// Keys only: by a policy.
+    pub rotates: bool,
 }
 
 const fn item(kind: ItemType, name: &'static str) -> StageItem {
@@ -69,6 +71,7 @@ const fn item(kind: ItemType, name: &'static str) -> StageItem {
         is_pending: false,
         is_exportable: true,
         is_expired: false,
+        rotates: false,
     }
 }
 
@@ -116,7 +119,7 @@ const SOURCE: &[StageItem] = &[
     StageItem { enabled: false, ..certificate("off-cert") },
     StageItem { is_deleted: true, ..certificate("gone-cert") },
     StageItem { versions: 3, tag: Some(("e", "f")), ..key("signer") },
-    StageItem { enabled: false, ..key("off-key") },
+    StageItem { enabled: false, rotates: true, ..key("off-key") },
     StageItem { versions: 501, ..key("endless") },
     StageItem { is_deleted: true, ..key("gone-key") },
     key("buried-key"),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use proto_msgs::{
     CorrelationId, ItemName, ItemType, VersionId,
-    vault::{Attributes, DeletedMeta, Side, SideState},
+    vault::{Attributes, DeletedMeta, KeyRotation, Side, SideState},
     worker::{InventoryPage, Listing},
 };
 
@@ -193,6 +193,14 @@ impl Vault for MemoryVault {
                 Content::Secret(_) => None,
             }),
             managed: view.managed,
+        })
+        .await
+    }
+
+    async fn read_rotation(&self, name: &ItemName, _: CorrelationId) -> Result<Answer<KeyRotation>, VaultError> {
+        self.view(Operation::ReadRotation, ItemType::Keys, name, |view| match view.item.rotates {
+            true => KeyRotation::Automatic,
+            false => KeyRotation::Manual,
         })
         .await
     }

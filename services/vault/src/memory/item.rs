@@ -1,6 +1,6 @@
 //! What a vault holds: items with all their versions, live or soft-deleted.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use proto_msgs::{
     ItemName, ItemType, Timestamp, VersionId,
@@ -27,6 +27,8 @@ pub struct Item {
     pub policy: Option<CertificatePolicy>,
     /// Of a certificate that was never issued.
     pub requested: Attributes,
+    /// Keys only: a policy makes new versions.
+    pub rotates: bool,
     pub made: Timestamp,
 }
 
@@ -78,6 +80,15 @@ impl Format {
     }
 }
 
+/// What a new key may be used for, if nobody says anything else.
+pub(super) fn operations(key_type: &str) -> BTreeSet<String> {
+    let all: &[&str] = match key_type.starts_with("EC") {
+        true => &["sign", "verify"],
+        false => &["decrypt", "encrypt", "sign", "unwrapKey", "verify", "wrapKey"],
+    };
+    all.iter().map(|&name| name.to_owned()).collect()
+}
+
 /// A slot as seen under one of the three types, at a moment when it is there to be seen.
 #[derive(Clone, Copy)]
 pub(super) struct View<'a> {
@@ -100,6 +111,9 @@ impl Version {
         let mut attributes = self.attributes.clone();
         if let (Content::Certificate { format, .. }, ItemType::Secrets) = (&self.content, kind) {
             attributes.content_type = Some(format.content_type().to_owned());
+        }
+        if let (Content::Certificate { key_type, .. }, ItemType::Keys) = (&self.content, kind) {
+            attributes.key_operations = Some(operations(key_type));
         }
         attributes
     }
@@ -144,7 +158,7 @@ impl<'a> View<'a> {
         let state = self.state();
         ItemMeta {
             name: self.item.name.clone(),
-            attributes: state.attributes,
+            attributes: Attributes { key_operations: None, ..state.attributes },
             created: Some(self.newest().map_or(self.item.made, |version| version.created)),
             updated: state.updated,
             managed: self.managed,

@@ -102,6 +102,14 @@ impl Owner {
         self.make(|store, at| store.add_key(name, key_type, attributes, at))
     }
 
+    /// Whether a policy makes new versions of a key that is there.
+    pub fn set_rotates(&self, name: &ItemName, rotates: bool) -> Result<(), VaultErrorKind> {
+        self.work(|store, at| {
+            store.live_mut(ItemType::Keys, name, at.now)?.rotates = rotates;
+            Ok(())
+        })
+    }
+
     /// Changes attributes of the newest version, as [`crate::Vault::update`] does.
     pub fn update(
         &self,

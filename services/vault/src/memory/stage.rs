@@ -92,6 +92,7 @@ fn seed(owner: &Owner, item: &StageItem) {
         expires: item.times.map(|(_, to)| seconds(to)),
         content_type: item.content_type.map(str::to_owned),
         tags: item.tag.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+        key_operations: None,
     };
     for number in 1..=item.count {
         let name = name(&item.name.replace("{n}", &number.to_string()));
@@ -118,6 +119,9 @@ fn seed(owner: &Owner, item: &StageItem) {
                     owner.issue(&name, &certificate).unwrap();
                 }
             }
+        }
+        if item.rotates {
+            owner.set_rotates(&name, true).unwrap();
         }
         if item.is_deleted {
             owner.delete(item.kind, &name).unwrap();

@@ -8,7 +8,7 @@ use proto_msgs::{
 };
 
 use super::{
-    item::{Content, Item, Version, View},
+    item::{Content, Item, Version, View, operations},
     material,
     refusal::Refusal,
     state::Backup,
@@ -57,7 +57,9 @@ impl Store {
         self.plain_writable(ItemType::Keys, name, at.now)?;
         let material = Arc::new(SecretValue::from_text(self.random.private()));
         let content = Content::Key { material, key_type: key_type.to_owned() };
-        self.add_version(ItemType::Keys, name, Attributes { content_type: None, ..attributes }, content, None, at)
+        let key_operations = attributes.key_operations.or_else(|| Some(operations(key_type)));
+        let attributes = Attributes { content_type: None, key_operations, ..attributes };
+        self.add_version(ItemType::Keys, name, attributes, content, None, at)
     }
 
     pub(super) fn import(
@@ -142,6 +144,9 @@ impl Store {
         if let Some(text) = attributes.content_type.as_ref().filter(|_| kind == ItemType::Secrets) {
             own.content_type = Some(text.clone()).filter(|text| !text.is_empty());
         }
+        if let Some(operations) = attributes.key_operations.as_ref().filter(|_| kind == ItemType::Keys) {
+            own.key_operations = Some(operations.clone());
+        }
         version.updated = at.second();
         Ok(View { item, kind, managed: false }.state())
     }
@@ -202,9 +207,16 @@ impl Store {
 
 impl Item {
     pub(super) fn new(name: &ItemName, at: Moment) -> Self {
-        let requested =
-            Attributes { enabled: true, not_before: None, expires: None, content_type: None, tags: BTreeMap::new() };
-        Self { name: name.clone(), versions: Vec::new(), policy: None, requested, made: at.second() }
+        let requested = Attributes {
+            enabled: true,
+            not_before: None,
+            expires: None,
+            content_type: None,
+            tags: BTreeMap::new(),
+            key_operations: None,
+        };
+        let versions = Vec::new();
+        Self { name: name.clone(), versions, policy: None, requested, rotates: false, made: at.second() }
     }
 }
 

@@ -5,9 +5,9 @@ use domain::attempt::{Look, may_be_named};
 use proto_msgs::{
     ErrorCode, Timestamp,
     record::{Arrival, OutcomeKind},
-    vault::{Side, SideState},
+    vault::{KeyRotation, Side, SideState},
 };
-use vault::{Key, VaultError, VaultErrorKind};
+use vault::{Key, Vault, VaultError, VaultErrorKind};
 
 use super::{
     steps,
@@ -66,6 +66,7 @@ async fn look(work: &mut Work<'_>, source: &SideState) -> Result<Look, Halt> {
         Ok(answer) => {
             let state = answer.value.state;
             work.seen = Some(state.clone());
+            note_policy(work, vault.as_ref()).await;
             Ok(Look::Present { same_content: state.version == source.version, state })
         }
         Err(error) if error.kind == VaultErrorKind::NotFound => Ok(Look::Absent),
@@ -93,6 +94,8 @@ async fn written(work: &mut Work<'_>, look: &Look, source: &SideState) -> Result
 
 async fn restore(work: &mut Work<'_>, source: &SideState) -> Result<Done, Halt> {
     let from = work.open(Side::Source).await?;
+    // The backup has the policy in it.
+    note_policy(work, from.as_ref()).await;
     let backup = from.backup_key(&work.name(), work.correlation).await;
     let backup = work.got(backup)?.value;
     let into = work.open(Side::Target).await?;
@@ -120,6 +123,12 @@ async fn not_live(work: &mut Work<'_>, refused: VaultError) -> VaultError {
     steps::see_deleted(work).await;
     let kind = if work.seen.is_some() { VaultErrorKind::SoftDeleted } else { VaultErrorKind::BeingDeleted };
     VaultError { kind, ..refused }
+}
+
+/// Notes how the key is rotated. A policy that cannot be read keeps nothing from its work.
+async fn note_policy(work: &mut Work<'_>, vault: &dyn Vault) {
+    let rotation = vault.read_rotation(&work.name(), work.correlation).await;
+    work.rotation = Some(work.got(rotation).map_or(KeyRotation::Unknown, |answer| answer.value));
 }
 
 /// A key that was rotated between the read and the backup: what was restored is what the source was by then.

@@ -82,6 +82,7 @@ pub(crate) async fn run(
         request_id: None,
         source: None,
         seen: None,
+        rotation: None,
         remark: None,
         resolved: None,
         has_written: false,

@@ -35,9 +35,18 @@ pub(super) async fn conclude(mut work: Work<'_>, result: Result<End, Halt>) -> R
     };
     let cause = Some(work.own.operation);
     match append(&mut work, record, cause).await {
-        Ok(()) => Ok(()),
+        Ok(()) => {
+            tell(&work);
+            Ok(())
+        }
         Err(error) => Err(not_appended(&work, error).await),
     }
+}
+
+fn tell(work: &Work<'_>) {
+    let (record, report) = (&work.record, work.record.last_attempt.as_ref());
+    let (outcome, took) = (report.map(|report| report.outcome), report.map(|report| report.duration_ms));
+    tracing::info!(record_id = %record.id, correlation_id = %work.correlation, status = %record.status, code = record.code.map(ErrorCode::as_str), outcome = ?outcome, duration_ms = took, "attempt ended");
 }
 
 async fn not_appended(work: &Work<'_>, error: NotAppended) -> RecordError {
@@ -60,6 +69,7 @@ fn succeeded(work: &Work<'_>, done: Done) -> Record {
         target_uri: work.command.target.uri.clone(),
         source_resource_id: work.command.source.resource_id.clone(),
         target_resource_id: work.command.target.resource_id.clone(),
+        rotation: work.rotation.or_else(|| work.baseline()?.rotation),
     };
     let detail = work.remark.clone().map(Detail::new);
     Record { detail, ..lifecycle::succeeded(work.record.clone(), baseline, report) }

@@ -70,5 +70,6 @@ fn as_written(work: &Work<'_>, source: SideState, target: &SideState) -> Baselin
         target_uri: work.command.target.uri.clone(),
         source_resource_id: work.command.source.resource_id.clone(),
         target_resource_id: work.command.target.resource_id.clone(),
+        rotation: work.rotation,
     }
 }

@@ -6,7 +6,7 @@ use domain::attempt::Resolved;
 use proto_msgs::{
     CorrelationId, ErrorCode, ItemName, ItemType, MessageId, Record, Sequence, Timestamp,
     record::{Arrival, Baseline, OutcomeKind, UnresolvedAttempt},
-    vault::{CallCounts, Detail, Side, SideState},
+    vault::{CallCounts, Detail, KeyRotation, Side, SideState},
     worker::SyncRecord,
 };
 use vault::{Answer, Vault, VaultError, WriteGate};
@@ -36,6 +36,8 @@ pub(super) struct Work<'a> {
     pub source: Option<Read>,
     /// The target's item as it was looked at.
     pub seen: Option<SideState>,
+    /// How the key that the target has, or gets, is rotated, where that was looked at.
+    pub rotation: Option<KeyRotation>,
     /// What is worth saying of a success: it goes into the record's detail.
     pub remark: Option<String>,
     /// What became of the older attempts, until that is in the log.

@@ -172,7 +172,10 @@ fn described(item: &StageItem) -> Value {
             set("not_before", json!("2020-01-01T00:00:00Z"));
             set("expires", json!(if item.is_expired { "2021-01-01T00:00:00Z" } else { "2090-01-01T00:00:00Z" }));
         }
-        ItemType::Keys => set("type", json!("EC")),
+        ItemType::Keys => {
+            set("type", json!("EC"));
+            set("rotate_after", json!(item.rotates.then_some("P90D")));
+        }
     }
     entry
 }
@@ -199,6 +202,7 @@ impl Stage for AzureStage {
             | Operation::ExportCertificate
             | Operation::ImportCertificate
             | Operation::ReadKey
+            | Operation::ReadRotation
             | Operation::BackupKey
             | Operation::RestoreKey
             | Operation::Update

@@ -1,6 +1,10 @@
 //! Keys.
 
-use proto_msgs::{ItemType, Status, VersionId, record::OutcomeKind};
+use proto_msgs::{
+    ItemType, Status, VersionId,
+    record::OutcomeKind,
+    vault::{Attributes, KeyRotation, Side},
+};
 use vault::{
     Operation,
     memory::{End, Fate},
@@ -19,12 +23,12 @@ async fn stage() -> (Stage, VersionId) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_first_restore_takes_three_calls() {
+async fn a_first_restore_takes_four_calls() {
     let (stage, version) = stage().await;
     let record = stage.sync().await;
     let report = record.last_attempt.unwrap();
     assert_eq!((record.status, report.outcome), (Status::Active, OutcomeKind::Written));
-    assert_eq!((report.calls.get, report.calls.set), (2, 1));
+    assert_eq!((report.calls.get, report.calls.set), (3, 1));
     assert_eq!(newest(&stage.target(), KIND).id, version);
 }
 
@@ -66,7 +70,7 @@ async fn a_restored_key_whose_tags_changed_since_is_updated() {
     stage.source().update(KIND, &name(), &tagged("a")).unwrap();
     stage.mend();
     assert_eq!(stage.sync_later().await.last_attempt.unwrap().outcome, OutcomeKind::Updated);
-    assert_eq!(newest(&stage.target(), KIND).attributes, tagged("a"));
+    assert_eq!(newest(&stage.target(), KIND).attributes.tags, tagged("a").tags);
 }
 
 #[tokio::test(start_paused = true)]
@@ -77,4 +81,47 @@ async fn a_key_of_somebody_else_is_never_replaced() {
     command.behaviour.overwrite_on_conflict = true;
     stage.run(command).await.unwrap();
     assert_eq!(stage.head().await.envelope.body.status, Status::BlockedTargetKeyExists);
+}
+
+#[tokio::test(start_paused = true)]
+async fn key_operations_that_change_later_are_carried() {
+    let (stage, version) = stage().await;
+    stage.sync().await;
+    let verify = Attributes { key_operations: Some(["verify".to_owned()].into()), ..on() };
+    stage.source().update(KIND, &name(), &verify).unwrap();
+    let record = stage.sync_later().await;
+    assert_eq!((record.status, record.last_attempt.unwrap().outcome), (Status::Active, OutcomeKind::Updated));
+    let target = newest(&stage.target(), KIND);
+    assert_eq!((target.id, target.attributes), (version, verify));
+    assert_eq!(stage.sync_later().await.last_attempt.unwrap().outcome, OutcomeKind::Equal);
+}
+
+#[tokio::test(start_paused = true)]
+async fn key_operations_changed_at_the_target_are_drift() {
+    let (stage, _) = stage().await;
+    stage.sync().await;
+    let verify = Attributes { key_operations: Some(["verify".to_owned()].into()), ..on() };
+    stage.target().update(KIND, &name(), &verify).unwrap();
+    let record = stage.sync_thoroughly().await;
+    assert_eq!((record.status, record.last_attempt.unwrap().outcome), (Status::Drifted, OutcomeKind::Blocked));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_record_shows_how_the_restored_key_is_rotated() {
+    for (rotates, expected) in [(false, KeyRotation::Manual), (true, KeyRotation::Automatic)] {
+        let (stage, _) = stage().await;
+        stage.source().set_rotates(&name(), rotates).unwrap();
+        assert_eq!(stage.sync().await.baseline.unwrap().rotation, Some(expected));
+        let updated = stage.source().update(KIND, &name(), &tagged("later"));
+        updated.unwrap();
+        assert_eq!(stage.sync_later().await.baseline.unwrap().rotation, Some(expected), "after an update");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rotation_policy_that_cannot_be_read_stops_no_restore() {
+    let (stage, _) = stage().await;
+    stage.source().revoke(Side::Source, Operation::ReadRotation.data_action(KIND).unwrap());
+    let record = stage.sync().await;
+    assert_eq!((record.status, record.baseline.unwrap().rotation), (Status::Active, Some(KeyRotation::Unknown)));
 }
