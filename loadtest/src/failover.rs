@@ -12,8 +12,9 @@ use crate::parts::{LIMIT, SOURCE, TARGET, spec};
 /// Records of which each part has this share done when the role is killed.
 const DONE_FIRST: usize = 4;
 
-/// Slots change hands once in ten seconds at most, and the second coordinator gets its share when it is heard of.
-const SLOTS_REST: Duration = Duration::from_secs(15);
+/// Slots change hands once in ten seconds at most: the second coordinator gets its share that long after the first took
+/// all, and what it took can be taken from it that long after, at the next of its renewals.
+const SLOTS_REST: Duration = Duration::from_secs(30);
 
 /// What became of the records that a role left behind.
 #[derive(Debug, PartialEq, Eq)]

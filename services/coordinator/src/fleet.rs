@@ -47,10 +47,10 @@ impl Fleet {
         state.members.insert(heartbeat.member.clone(), Heard { room: heartbeat.room, heartbeat, at: now });
     }
 
-    /// Forgets who has been silent; called by the loop every second. Nobody is, while this member itself was away.
+    /// Forgets who has been silent; called by the loop every [`LOOK_EVERY`]. Nobody is, while this member itself was away.
     pub(crate) fn look(&self, now: BootTime) {
         let mut state = self.0.borrow_mut();
-        let late = (now - state.last_look).saturating_sub(timing::HEARTBEAT_EVERY);
+        let late = (now - state.last_look).saturating_sub(LOOK_EVERY);
         state.last_look = now;
         let is_deaf = now - state.own_heard > DEAF_AFTER || late > timing::OWN_LATENESS_MAX;
         if is_deaf {
@@ -116,8 +116,9 @@ impl Fleet {
     }
 }
 
-/// How often the loop looks around.
-pub(crate) const LOOK_EVERY: Duration = timing::HEARTBEAT_EVERY;
+/// How often each loop looks around: one after the other, they find that somebody is silent, take what is free, and load
+/// it, so that each costs whoever waits for a new owner as long.
+pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 #[cfg(test)]
 mod tests {

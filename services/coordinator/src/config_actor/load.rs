@@ -4,7 +4,7 @@ use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 use broker::{Entry, Incoming, LiveEntry, LogError};
 use domain::index::Index;
 use futures::{StreamExt, stream::BoxStream};
-use proto_msgs::{Config, ConfigId, Record, Revision, Run, Status, Timestamp};
+use proto_msgs::{Config, ConfigId, Record, Revision, Run, Timestamp};
 
 use super::{Asked, ConfigActor, is_open};
 use crate::{CoordinatorParts, error::CoordinatorError};
@@ -47,18 +47,15 @@ pub(crate) async fn load(parts: &CoordinatorParts, entry: Entry<Config>) -> Resu
     bus.flush().await?;
     let (entries, unreadable) = records(parts, &config.id).await?;
     let run = log.run(&config.id).await?;
-    let is_interrupted = run.as_ref().is_some_and(|run| run.envelope.body.is_open());
     let last_verified = log.runs(&config.id).await?.into_iter().map(|entry| entry.envelope.body);
     let last_verified = last_verified.filter(|run| run.counts.complete).find_map(|run| run.ended);
     let (mut index, mut open, mut outdated) = (Index::new(), Vec::new(), 0);
     for entry in entries {
         let record = &entry.envelope.body;
         index.upsert(record, entry.sequence);
-        // What waits in a run that is resumed is planned again.
-        let is_replanned = is_interrupted && record.status == Status::Pending && record.run.is_some();
         if super::is_outdated(record, revision) {
             outdated += 1;
-        } else if is_open(record) && !is_replanned {
+        } else if is_open(record) {
             open.push(entry);
         }
     }

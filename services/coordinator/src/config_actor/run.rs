@@ -200,9 +200,9 @@ impl ConfigActor {
         (self.runs.next, self.runs.follow_up, self.runs.has_outdated) = (None, None, false);
         self.note_run(envelope, sequence);
         let mut active = ActiveRun::new(run, sequence, self.now());
-        // Attempts that another owner dispatched in this run belong to it still.
-        let own = self.work.attempted().filter(|(_, item)| item.record.run == Some(active.state.id));
-        active.outstanding = own.map(|(key, _)| key.clone()).collect();
+        // What another owner planned or dispatched in this run belongs to it still.
+        let own = self.work.due_in(active.state.id);
+        active.outstanding = own.cloned().collect();
         self.run = Some(active);
         self.standing.has_run.set(true);
         self.answer_waiting(context);

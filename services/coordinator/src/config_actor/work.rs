@@ -11,7 +11,7 @@ use domain::{
     mutant::{self, Mutant},
     timing::{ATTEMPT_MARGIN, ATTEMPT_MAY_BE_REPEATED_AFTER, OUTCOME_TIMER},
 };
-use proto_msgs::{CorrelationId, MemberId, Record, RecordKey, Sequence, Status, Timestamp};
+use proto_msgs::{CorrelationId, MemberId, Record, RecordKey, RunId, Sequence, Status, Timestamp};
 use runtime::BootTime;
 
 use super::is_urgent;
@@ -167,9 +167,11 @@ impl Work {
         self.items.values().any(|item| item.stage.is_under_way())
     }
 
-    /// Records of which an attempt may be under way.
-    pub(super) fn attempted(&self) -> impl Iterator<Item = (&RecordKey, &Item)> {
-        self.items.iter().filter(|(_, item)| item.stage.is_under_way())
+    /// Records that were planned in that run, and did not come to an end.
+    pub(super) fn due_in(&self, run: RunId) -> impl Iterator<Item = &RecordKey> {
+        let is_due = |item: &Item| item.stage.is_under_way() || item.record.status == Status::Pending;
+        let own = self.items.iter().filter(move |(_, item)| item.record.run == Some(run) && is_due(item));
+        own.map(|(key, _)| key)
     }
 
     /// Whom the timers name now.

@@ -6,6 +6,7 @@ mod owners;
 mod plans;
 mod retries;
 mod stage;
+mod takeovers;
 mod upgrade;
 
 use std::time::Duration;
