@@ -58,6 +58,8 @@ struct State {
     outages: BTreeSet<String>,
     /// Vaults at which writes wait long for their token.
     sleepy: BTreeSet<String>,
+    /// Vaults that never answer a write.
+    mute: BTreeSet<String>,
     looks: Vec<Look>,
     /// When a member was first stopped in the middle of a write.
     stalls: BTreeMap<String, Instant>,
@@ -74,6 +76,7 @@ impl Faults {
             lines: BTreeMap::new(),
             outages: BTreeSet::new(),
             sleepy: BTreeSet::new(),
+            mute: BTreeSet::new(),
             looks: Vec::new(),
             stalls: BTreeMap::new(),
             leaks: BTreeSet::new(),
@@ -86,6 +89,7 @@ impl Faults {
         state.outages.clear();
         state.lines.clear();
         state.sleepy.clear();
+        state.mute.clear();
     }
 
     pub fn spoil(&self, member: &str, line: Line) {
@@ -100,6 +104,12 @@ impl Faults {
     pub fn set_sleepy(&self, vault: &str, is_sleepy: bool) {
         let sleepy = &mut self.lock().sleepy;
         if is_sleepy { _ = sleepy.insert(vault.to_owned()) } else { _ = sleepy.remove(vault) }
+    }
+
+    /// Whether writes at that vault are never answered.
+    pub fn set_mute(&self, vault: &str, is_mute: bool) {
+        let mute = &mut self.lock().mute;
+        if is_mute { _ = mute.insert(vault.to_owned()) } else { _ = mute.remove(vault) }
     }
 
     pub fn set_outage(&self, vault: &str, is_out: bool) {
@@ -186,6 +196,9 @@ impl State {
         }
         if call.operation.writes() && self.sleepy.contains(&call.vault) {
             return azure::Fate { token: self.chance.millis(5_200, 9_900), ..fine };
+        }
+        if call.operation.writes() && self.mute.contains(&call.vault) {
+            return azure::Fate { end: End::Lost, ..fine };
         }
         if call.operation.writes() && self.chance.permille(self.rates.stall) && ice.may_stall() {
             return self.stall(by, ice);

@@ -83,7 +83,15 @@ impl Owners {
         let number = self.chance.bits();
         let done = match change {
             Change::Set => self.set(&owner, kind, &plan.name),
-            Change::Retag => update(&|attributes| _ = attributes.tags.insert("round".to_owned(), number.to_string())),
+            Change::Retag => update(&|attributes| {
+                attributes.tags.insert("round".to_owned(), number.to_string());
+                // A key's alone.
+                if let Some(operations) = &mut attributes.key_operations
+                    && !operations.remove("sign")
+                {
+                    operations.insert("sign".to_owned());
+                }
+            }),
             Change::Expire => update(&|attributes| {
                 attributes.expires = Some(beginning().plus(YEAR + Duration::from_secs(number % 999)))
             }),
@@ -165,5 +173,12 @@ pub fn newest(slot: Option<&Slot>) -> Option<Version> {
 }
 
 fn attributes() -> Attributes {
-    Attributes { enabled: true, not_before: None, expires: None, content_type: None, tags: BTreeMap::new() }
+    Attributes {
+        enabled: true,
+        not_before: None,
+        expires: None,
+        content_type: None,
+        tags: BTreeMap::new(),
+        key_operations: None,
+    }
 }

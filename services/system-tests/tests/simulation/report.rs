@@ -68,7 +68,12 @@ impl Report {
         for (at, event) in &world.scenario.events {
             let is_shown = match event {
                 Event::Source(item, _) | Event::Target(item, _) => self.is_about(world, *item),
-                Event::Config(..) | Event::Ask(..) | Event::Member(..) | Event::Outage(..) | Event::Sleepy(..) => true,
+                Event::Config(..)
+                | Event::Ask(..)
+                | Event::Member(..)
+                | Event::Outage(..)
+                | Event::Sleepy(..)
+                | Event::Mute(..) => true,
             };
             if is_shown {
                 self.say(format!("  {:>9} {event:?}", (BEGINS_AFTER + *at).as_millis()));

@@ -85,6 +85,8 @@ pub enum Event {
     Outage(usize, bool),
     /// Writes at that vault wait long for their token, likewise.
     Sleepy(usize, bool),
+    /// Writes at that vault have their effect, and are never answered, likewise.
+    Mute(usize, bool),
 }
 
 /// What an owner does to an item.

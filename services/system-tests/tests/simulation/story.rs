@@ -115,6 +115,7 @@ impl Story {
             }
             Event::Member(member, blow) => self.strike(member, blow),
             Event::Outage(vault, is_out) => self.world.faults.set_outage(&vault_name(vault), is_out),
+            Event::Mute(vault, is_mute) => self.world.faults.set_mute(&vault_name(vault), is_mute),
             Event::Sleepy(vault, is_sleepy) => self.world.faults.set_sleepy(&vault_name(vault), is_sleepy),
         }
     }

@@ -12,6 +12,9 @@ const CHAOS: Duration = Duration::from_secs(150);
 /// Where deletes are propagated: two listings five minutes apart are among it.
 const LONG_CHAOS: Duration = Duration::from_secs(450);
 
+/// As many as may be deleted at once without being held.
+const RETURNS: usize = 3;
+
 impl Scenario {
     pub fn new(seed: u64) -> Self {
         let mut chance = Chance::new(seed);
@@ -65,6 +68,12 @@ impl Scenario {
         self.add_decisions(chance);
         self.add_outages(chance);
         self.add_blows(chance);
+        if chance.permille(200) {
+            self.add_lost_answers(chance);
+        }
+        if chance.permille(500) {
+            self.add_late_returns(chance);
+        }
         self.events.sort_by_key(|(at, _)| *at);
     }
 
@@ -211,15 +220,8 @@ impl Scenario {
         let (later, end) = (at + lag.mul_f64(chance.share(0.9, 2.1)), at + Duration::from_secs(20));
         self.configs[config].overwrite = false;
         for _ in 0..3 {
-            let (number, name) = (self.items.len(), ["a", "b", "c"][config]);
-            let item = Item {
-                config,
-                kind: ItemType::Secrets,
-                name: format!("{name}-s{number}"),
-                at_source: First::Live,
-                at_target: First::Live,
-            };
-            self.items.push(item);
+            let item = self.add_secret(config);
+            self.items[item].at_target = First::Live;
         }
         self.events.push((at, Event::Config(config, Edit::Overwrite(true))));
         self.events.push((later, Event::Config(config, Edit::Overwrite(false))));
@@ -232,6 +234,54 @@ impl Scenario {
                 self.events.push((end, Event::Member(member, Blow::Mend)));
             }
         }
+    }
+
+    /// The first writes of a config are never answered, and their sources change before somebody looks.
+    fn add_lost_answers(&mut self, chance: &mut Chance) {
+        let config = chance.below(self.configs.len());
+        self.configs[config].overwrite = false;
+        let target = self.configs[config].target;
+        self.events.push((Duration::ZERO, Event::Mute(target, true)));
+        self.events.push((chance.millis(5_000, 12_000), Event::Mute(target, false)));
+        for _ in 0..4 {
+            let item = self.add_secret(config);
+            self.events.push((chance.millis(2_000, 9_000), Event::Source(item, Change::Set)));
+        }
+    }
+
+    /// Items whose delete is due come back between the listing that misses them and their delete, as everything that is
+    /// asked takes long.
+    fn add_late_returns(&mut self, chance: &mut Chance) {
+        let Some(config) = (0..self.configs.len()).find(|&config| self.configs[config].deletes.is_some()) else {
+            return;
+        };
+        let is_purged = self.configs[config].deletes == Some(DeleteTrigger::Purged);
+        let (at, lag) = (chance.millis(15_000, 60_000), chance.millis(500, 3_500));
+        let due = at + chance.millis(310_000, 340_000);
+        for _ in 0..RETURNS {
+            let item = self.add_secret(config);
+            self.events.push((at, Event::Source(item, Change::Delete)));
+            if is_purged {
+                self.events.push((at + Duration::from_millis(10), Event::Source(item, Change::Purge)));
+            }
+            let back = if is_purged { Change::Set } else { Change::Recover };
+            self.events.push((due + lag.mul_f64(chance.share(0.5, 8.0)), Event::Source(item, back)));
+        }
+        self.events.push((at + chance.millis(2_500, 9_000), Event::Ask(config, Ask::Expand)));
+        self.events.push((due, Event::Ask(config, Ask::Expand)));
+        for coordinator in 0..self.coordinators {
+            self.events.push((due, Event::Member(coordinator, Blow::Slow(lag))));
+            self.events.push((due + Duration::from_secs(40), Event::Member(coordinator, Blow::Mend)));
+        }
+    }
+
+    /// One more item that is there at first, at the source alone.
+    fn add_secret(&mut self, config: usize) -> usize {
+        let number = self.items.len();
+        let name = format!("{}-s{number}", ["a", "b", "c"][config]);
+        let (kind, at_source, at_target) = (ItemType::Secrets, First::Live, First::Absent);
+        self.items.push(Item { config, kind, name, at_source, at_target });
+        number
     }
 
     fn add_blows(&mut self, chance: &mut Chance) {
