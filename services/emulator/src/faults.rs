@@ -118,7 +118,6 @@ const fn always() -> f64 {
 pub struct FaultSet {
     #[serde(default)]
     pub seed: u64,
-    #[serde(default)]
     pub faults: Vec<FaultRule>,
 }
 

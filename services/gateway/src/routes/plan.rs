@@ -18,15 +18,20 @@ pub async fn get(parts: Parts, caller: Caller, config: web::Path<String>, reques
     let paging: Paging = query(&request)?;
     let limit = paging.limit()?;
     let config = find(&parts, &config).await?.envelope.body;
-    let after = paging.after_in::<_, RecordKey>(&config.id)?;
+    let after = paging.after_in::<_, RecordKey>(&place(config.id))?;
     match asking::plan(&parts, &caller, &config, ConfigQuery::Plan { after, limit }).await? {
-        ConfigReply::Plan { plan } => Ok(HttpResponse::Ok().json(page(config.id, *plan))),
+        ConfigReply::Plan { plan } => Ok(HttpResponse::Ok().json(page(place(config.id), *plan))),
         ConfigReply::Refused { refusal } => Err(refusal.into()),
         ConfigReply::Summary { .. } | ConfigReply::Records { .. } => Err(asking::stranger()),
     }
 }
 
-fn page(of: ConfigId, plan: PlanView) -> PlanPage {
+/// Whose list a page is of.
+fn place(config: ConfigId) -> (String, ConfigId) {
+    ("plan".to_owned(), config)
+}
+
+fn page(of: (String, ConfigId), plan: PlanView) -> PlanPage {
     let PlanView { items, next, counts, not_found, complete, hash } = plan;
     PlanView { items, next: next.map(|after| encode(&Of { of, after })), counts, not_found, complete, hash }
 }

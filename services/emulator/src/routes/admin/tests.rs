@@ -32,6 +32,7 @@ async fn every_refusal_has_a_code_a_message_and_a_fix() {
         ("PATCH", "/settings", JSON, "{\"colour\": 1}", 400, "BadRequest", "colour"),
         ("PATCH", "/settings", JSON, "{\"latency_ms\": 600001}", 400, "BadRequest", "600000"),
         ("PATCH", "/settings", JSON, &large, 413, "RequestEntityTooLarge", "large"),
+        ("PUT", "/faults", JSON, "{}", 400, "BadRequest", "faults"),
         ("PUT", "/faults", JSON, "{\"faults\": [{\"then\": \"explode\"}]}", 400, "BadRequest", "explode"),
         ("PUT", "/faults", JSON, "{\"faults\": [{\"share\": 2, \"then\": \"reset\"}]}", 400, "BadRequest", "share"),
         ("PATCH", "/vaults/nowhere", JSON, "{}", 404, "NotFound", "nowhere"),
