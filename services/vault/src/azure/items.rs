@@ -268,7 +268,10 @@ impl Vault for AzureVault {
             ItemType::Keys => {
                 let parameters = UpdateKeyPropertiesParameters {
                     key_attributes: Some(key_attributes(attributes)),
-                    key_ops: attributes.key_operations.as_ref().map(|all| all.iter().map(operation).collect()),
+                    key_ops: attributes
+                        .key_operations
+                        .as_ref()
+                        .map(|all| all.iter().map(|name| operation(name)).collect()),
                     tags,
                     ..Default::default()
                 };
@@ -350,7 +353,7 @@ fn secret_attributes(attributes: &Attributes) -> SecretAttributes {
     }
 }
 
-fn operation(name: &String) -> KeyOperation {
+fn operation(name: &str) -> KeyOperation {
     match name.parse() {
         Ok(operation) => operation,
         Err(never) => match never {},
