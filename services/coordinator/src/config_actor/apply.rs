@@ -7,7 +7,7 @@ use broker::{Entry, LogError};
 use domain::{
     check,
     claims::Claims,
-    index::Index,
+    index::{Index, IndexEntry},
     plan::{Action, Given, Plan, Step, next, plan},
     rule::{Matcher, RuleError},
 };
@@ -87,7 +87,7 @@ impl ConfigActor {
         }
         self.replaced = listed.replaced.map(check::replaced);
         let Some(run) = self.run.as_ref().map(|run| run.state.clone()) else { return };
-        let planned = self.plan_of(run.id, &listed).map(|planned| only_due(&self.index, run.trigger, planned));
+        let planned = self.plan_of(run.id, &listed).map(|planned| only_due(&self.index, &run, planned));
         let Some(run) = &mut self.run else { return };
         let counts = &mut run.state.counts;
         (counts.source_items, counts.target_items) = (listed.source.len() as u64, listed.target.len() as u64);
@@ -185,18 +185,18 @@ fn is_attempt(action: &Action) -> bool {
     }
 }
 
-/// Without what a follow-up run leaves alone: what failed and only somebody can mend has one attempt in each cycle.
-fn only_due(index: &Index, trigger: Trigger, mut plan: Plan) -> Plan {
-    let waits_for_somebody = |step: &Step| {
-        let failed = index.get(&step.key).filter(|entry| entry.status == Status::Failed);
-        let is_theirs = failed.is_some_and(|entry| !ran_out(entry.status, entry.code, entry.attempt));
-        is_theirs && matches!(step.action, Action::Sync { .. })
+/// Without what had its attempts in this cycle: what failed in this very run, before another owner resumed it, and in a
+/// follow-up run what only somebody can mend.
+fn only_due(index: &Index, run: &Run, mut plan: Plan) -> Plan {
+    let had_its_turn = |entry: &IndexEntry| {
+        let waits_for_somebody = !ran_out(entry.status, entry.code, entry.attempt);
+        let is_theirs = run.trigger == Trigger::FollowUp && waits_for_somebody;
+        entry.status == Status::Failed && (is_theirs || entry.was_attempted_in(run.id, run.started))
     };
-    if trigger == Trigger::FollowUp {
-        let planned = plan.steps.len();
-        plan.steps.retain(|step| !waits_for_somebody(step));
-        plan.unchanged += (planned - plan.steps.len()) as u64;
-    }
+    let planned = plan.steps.len();
+    plan.steps
+        .retain(|step| !matches!(step.action, Action::Sync { .. }) || !index.get(&step.key).is_some_and(had_its_turn));
+    plan.unchanged += (planned - plan.steps.len()) as u64;
     plan
 }
 
@@ -302,8 +302,9 @@ fn waits_already(head: &Record, frame: &Frame, action: &Action) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixtures::{key, listed, record};
+    use crate::fixtures::{at, key, listed, record, report, run};
     use domain::backoff::ATTEMPTS_MAX;
+    use proto_msgs::record::{AttemptReport, OutcomeKind};
 
     #[test]
     fn a_follow_up_run_attempts_what_ran_out_and_leaves_the_rest_to_the_next_cycle() {
@@ -317,10 +318,28 @@ mod tests {
         let step = |name| Step { key: key(name), action: Action::Sync { listed: listed(name), thorough: false } };
         let all = Plan { steps: ["auth", "net", "new"].map(step).into(), ..Plan::default() };
         let names = |trigger| {
-            let plan = only_due(&index, trigger, all.clone());
+            let plan = only_due(&index, &Run { id: RunId::from_random(6), ..run(trigger) }, all.clone());
             plan.steps.into_iter().map(|step| step.key.name.to_string()).collect::<Vec<_>>()
         };
         assert_eq!(names(Trigger::Schedule), ["auth", "net", "new"]);
         assert_eq!(names(Trigger::FollowUp), ["net", "new"]);
+    }
+
+    #[test]
+    fn what_failed_in_a_run_is_not_attempted_again_when_that_is_resumed() {
+        let mut index = Index::new();
+        let this = run(Trigger::Schedule);
+        let own = |failed: Record, started| {
+            let report = AttemptReport { started, ..report(OutcomeKind::Failed) };
+            Record { run: Some(this.id), last_attempt: Some(report), ..failed }
+        };
+        for (name, started) in [("before", -10), ("in-it", 10)] {
+            let failed = Record { code: Some(ErrorCode::TargetAuthFailed), ..record(1, name, Status::Failed) };
+            index.upsert(&own(failed, at(started)), Sequence(1));
+        }
+        let step = |name| Step { key: key(name), action: Action::Sync { listed: listed(name), thorough: false } };
+        let plan = only_due(&index, &this, Plan { steps: ["before", "in-it"].map(step).into(), ..Plan::default() });
+        let names: Vec<_> = plan.steps.iter().map(|step| step.key.name.to_string()).collect();
+        assert_eq!((names, plan.unchanged), (vec!["before".to_owned()], 1));
     }
 }

@@ -13,8 +13,7 @@ use crate::fixtures::{LIMIT, SOURCE, TARGET, become_active, create, pair, record
 const SECRETS: usize = 2_000;
 /// Two of a hundred calls fail, all kinds alike.
 const SHARE: f64 = 0.02;
-/// Calls that are refused for want of a role, until somebody gives it; after the last kill, since who takes over tries
-/// again.
+/// Calls that are refused for want of a role, until somebody gives it. Who takes over does not try again.
 const REFUSED: u64 = 10;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -96,7 +95,7 @@ async fn begin(cluster: &Cluster) -> Result<ConfigId> {
     let share = SHARE / kinds.len() as f64;
     let fault = |(when, then)| json!({ "vault": "*-kv", "share": share, "when": when, "then": then });
     let forbidden = json!({ "status": { "status": 403, "code": "Forbidden", "inner": "ForbiddenByRbac" } });
-    let refused = json!({ "operation": "secrets.set", "skip": SECRETS * 3 / 4, "count": REFUSED, "then": forbidden });
+    let refused = json!({ "operation": "secrets.set", "skip": SECRETS * 3 / 8, "count": REFUSED, "then": forbidden });
     let faults: Vec<Value> = kinds.map(fault).into_iter().chain([refused]).collect();
     cluster.admin().set_faults(faults.into()).await?;
     Ok(config)
