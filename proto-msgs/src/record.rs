@@ -118,7 +118,7 @@ pub struct Baseline {
     pub source_resource_id: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target_resource_id: Option<String>,
-    /// Keys only: how the target's gets new versions.
+    /// Keys only: how the target's got new versions, as last looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotation: Option<KeyRotation>,
 }
@@ -248,4 +248,19 @@ pub enum OutcomeKind {
     Failed,
     /// A write was sent and its answer never came.
     Unknown,
+}
+
+impl OutcomeKind {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Written => "written",
+            Self::Updated => "updated",
+            Self::Deleted => "deleted",
+            Self::Equal => "equal",
+            Self::Settled => "settled",
+            Self::Blocked => "blocked",
+            Self::Failed => "failed",
+            Self::Unknown => "unknown",
+        }
+    }
 }

@@ -104,9 +104,10 @@ pub fn report() -> AttemptReport {
 
 /// With what only a key has.
 pub fn key_record() -> Record {
-    let mut record = record();
+    let mut record = Record { id: RecordId { kind: ItemType::Keys, ..record_id() }, ..record() };
     let baseline = record.baseline.as_mut().unwrap();
     baseline.rotation = Some(KeyRotation::Automatic);
+    (baseline.source.x5t, baseline.target.x5t) = (None, None);
     baseline.source.attributes.key_operations = Some(["sign".to_owned(), "verify".to_owned()].into());
     record
 }

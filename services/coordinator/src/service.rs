@@ -37,6 +37,8 @@ const LIST_EVERY: Duration = Duration::from_secs(10);
 const LOADS_AT_ONCE: usize = 4;
 /// A config that could not be loaded is tried again after this.
 const LOAD_AGAIN: Duration = Duration::from_secs(5);
+/// One that stopped by itself is started again after this.
+const START_AGAIN: Duration = Duration::from_secs(1);
 /// Actors that may stop by themselves within [`RESTART_WINDOW`]; beyond it the process is unwell and ends.
 const RESTARTS_MAX: usize = 20;
 const RESTART_WINDOW: Duration = Duration::from_secs(60);
@@ -66,7 +68,7 @@ struct Service {
     running: BTreeMap<ConfigId, Running>,
     loading: BTreeSet<ConfigId>,
     loads: JoinSet<LoadResult>,
-    /// Configs whose load failed, and when they are tried again.
+    /// Configs that could not be loaded or stopped by themselves, and when they are tried again.
     failed: BTreeMap<ConfigId, BootTime>,
     /// One budget per vault, whichever configs use it.
     vaults: BTreeMap<String, VaultHandle>,
@@ -198,9 +200,11 @@ impl Service {
             }
             tracing::warn!(config_id = %id, "a config's coordinator stopped by itself: started again");
             // One that heard of a newer owner did what it should; many of them at once are one lost lease.
-            if !running.handle.was_overtaken() {
+            let is_lost = running.handle.was_overtaken();
+            if !is_lost {
                 self.stopped.push_back(now);
             }
+            self.failed.insert(id, now.plus(if is_lost { LOAD_AGAIN } else { START_AGAIN }));
         }
         if self.stopped.len() > RESTARTS_MAX { Err(CoordinatorError::TooManyRestarts) } else { Ok(()) }
     }

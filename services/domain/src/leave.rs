@@ -10,6 +10,7 @@ use proto_msgs::{
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::{
+    compare::print_of,
     index::IndexEntry,
     lifecycle,
     mutant::{self, Mutant},
@@ -79,14 +80,12 @@ fn accepted(record: Record, revision: Revision) -> Record {
 }
 
 /// Whether leave that was given speaks of the target that is there. Where no version was seen, because a listing names
-/// none, everything else that was seen must be the same.
+/// none, everything else that a listing shows must be the same.
 pub fn covers(leave: &Leave, target_seen: Option<&SideState>, target: Option<&SideState>) -> bool {
     match (&leave.target_version, target_seen, target) {
         (Some(version), _, target) => target.and_then(|target| target.version.as_ref()) == Some(version),
         (None, None, target) => target.is_none_or(|target| target.version.is_none()),
-        (None, Some(seen), Some(target)) => {
-            (seen.updated, &seen.attributes, &seen.x5t) == (target.updated, &target.attributes, &target.x5t)
-        }
+        (None, Some(seen), Some(target)) => print_of(seen) == print_of(target),
         (None, Some(_), None) => false,
     }
 }
@@ -131,6 +130,18 @@ mod tests {
     fn leave(kind: LeaveKind, version: Option<&str>) -> Leave {
         let target_version = version.map(|version| version.parse().unwrap());
         Leave { actor: "a".into(), at: at(0), sequence: Sequence(7), target_version, kind }
+    }
+
+    #[test]
+    fn leave_for_what_a_listing_showed_covers_a_key_whose_operations_only_a_read_tells() {
+        let read = side("t9", 600);
+        let listed = SideState { version: None, ..read.clone() };
+        let mut key = read.clone();
+        key.attributes.key_operations = Some(["sign".to_owned()].into());
+        let given = leave(LeaveKind::Correct, None);
+        assert!(covers(&given, Some(&listed), Some(&key)));
+        let touched = SideState { updated: Some(at(601)), ..key };
+        assert!(!covers(&given, Some(&listed), Some(&touched)));
     }
 
     fn drifted() -> Record {

@@ -228,8 +228,8 @@ pub trait Vault: Send + Sync + 'static {
     ) -> Result<Answer<SideState>, VaultError>;
 
     /// Brings attributes, content type, key operations and tags of the newest version up to date; makes no new version.
-    /// A content type and key operations that are not given stay as they are; an empty content type clears it. Azure cannot clear `not_before` and
-    /// `expires`: the caller looks after that.
+    /// A content type and key operations that are not given stay as they are; an empty content type clears it. Azure
+    /// cannot clear `not_before` and `expires`: the caller looks after that.
     async fn update(
         &self,
         kind: ItemType,

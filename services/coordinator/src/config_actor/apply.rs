@@ -1,6 +1,6 @@
 //! From inventories to the log: plans, and appends what needs no call to a vault.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use actix::{ActorFutureExt, AsyncContext, Context, Handler, StreamHandler, WrapFuture};
 use broker::{Entry, LogError};
@@ -166,15 +166,29 @@ pub(super) fn replaced_at_last(last: Option<&Run>) -> Option<String> {
 /// Counts what a plan asks of a run. What an earlier owner of the run brought to an end or left under way is part of it
 /// still.
 fn count(index: &Index, run: &mut ActiveRun, planned: &Plan) {
-    let due: BTreeSet<_> = planned.steps.iter().filter(|step| is_attempt(&step.action)).map(|step| &step.key).collect();
-    let under_way = run.outstanding.iter().filter(|key| !due.contains(key)).count() as u64;
-    let is_left = |key: &RecordKey| !due.contains(key) && !run.outstanding.contains(key);
+    let steps: BTreeMap<_, _> = planned.steps.iter().map(|step| (&step.key, &step.action)).collect();
+    let is_due = |key: &RecordKey| steps.get(key).is_some_and(|action| is_attempt(action));
+    run.outstanding.retain(|key| !steps.get(key).is_some_and(|action| is_end(action)));
     let (id, started) = (run.state.id, run.state.started);
-    let done = index.iter().filter(|(key, entry)| entry.was_attempted_in(id, started) && is_left(key)).count() as u64;
+    let is_left = |key: &RecordKey| !is_due(key) && !run.outstanding.contains(key);
+    let done = index.iter().filter(|(key, entry)| entry.was_attempted_in(id, started) && is_left(key));
+    let done: Vec<_> = done.map(|(key, _)| key).collect();
+    let under_way: Vec<_> = run.outstanding.iter().filter(|key| !is_due(key)).collect();
+    let due = steps.keys().filter(|key| is_due(key)).count();
     let counts = &mut run.state.counts;
-    counts.attempted = done;
-    counts.planned = due.len() as u64 + under_way + done;
-    counts.unchanged = planned.unchanged.saturating_sub(under_way + done);
+    counts.attempted = done.len() as u64;
+    counts.planned = (due + under_way.len() + done.len()) as u64;
+    // A record with a step was not counted as unchanged.
+    let stepless = done.iter().chain(&under_way).filter(|key| !steps.contains_key(*key)).count() as u64;
+    counts.unchanged = planned.unchanged.saturating_sub(stepless);
+}
+
+/// Whether a step ends what a record waits for without an attempt.
+fn is_end(action: &Action) -> bool {
+    match action {
+        Action::Block { .. } | Action::Delete { held: Some(_), .. } => true,
+        Action::Sync { .. } | Action::Delete { held: None, .. } | Action::Miss(_) | Action::Found => false,
+    }
 }
 
 /// Whether a step leads to an attempt.

@@ -1,13 +1,19 @@
 //! A config's state, read from the log before its actor starts.
 
+use std::time::Duration;
+
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 use broker::{Entry, Incoming, LiveEntry, LogError};
 use domain::index::Index;
 use futures::{StreamExt, stream::BoxStream};
-use proto_msgs::{Config, ConfigId, Record, Revision, Run, Timestamp};
+use proto_msgs::{Config, ConfigId, Record, Revision, Run, Status, Timestamp, run::Phase};
 
 use super::{Asked, ConfigActor, is_open};
 use crate::{CoordinatorParts, error::CoordinatorError};
+
+/// How long after a run's newest message its plan is good for another owner. One is taken over within seconds, and a run
+/// under way says so every five.
+const PLAN_HOLDS: Duration = Duration::from_secs(60);
 
 /// Everything a config's actor starts from.
 pub(crate) struct Loaded {
@@ -47,20 +53,30 @@ pub(crate) async fn load(parts: &CoordinatorParts, entry: Entry<Config>) -> Resu
     bus.flush().await?;
     let (entries, unreadable) = records(parts, &config.id).await?;
     let run = log.run(&config.id).await?;
+    let replanned = run.as_ref().filter(|run| !is_as_planned(parts, run)).map(|run| run.envelope.body.id);
     let last_verified = log.runs(&config.id).await?.into_iter().map(|entry| entry.envelope.body);
     let last_verified = last_verified.filter(|run| run.counts.complete).find_map(|run| run.ended);
     let (mut index, mut open, mut outdated) = (Index::new(), Vec::new(), 0);
     for entry in entries {
         let record = &entry.envelope.body;
         index.upsert(record, entry.sequence);
+        let is_replanned = replanned.is_some() && record.status == Status::Pending && record.run == replanned;
         if super::is_outdated(record, revision) {
             outdated += 1;
-        } else if is_open(record) {
+        } else if is_open(record) && !is_replanned {
             open.push(entry);
         }
     }
     tracing::info!(config_id = %config.id, records = index.len(), open = open.len(), "config was loaded");
     Ok(Loaded { config, revision, index, open, outdated, run, last_verified, unreadable, live, queries, commands })
+}
+
+/// Whether what waits in a run may be attempted as it was planned: not after listings that were cut short, or showed
+/// another vault, nor after a while in which the vaults may have become others.
+fn is_as_planned(parts: &CoordinatorParts, run: &Entry<Run>) -> bool {
+    let state = &run.envelope.body;
+    let is_young = parts.origin.now().since(run.time) < PLAN_HOLDS;
+    is_young && state.phase == Phase::Syncing && state.counts.complete
 }
 
 /// Every record of a config, and the subjects that cannot be read.

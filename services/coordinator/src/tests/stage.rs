@@ -21,7 +21,7 @@ use proto_msgs::{
     config::Control,
     error::Refusal,
     record::{Arrival, Baseline, OutcomeKind, UnresolvedAttempt},
-    run::{Phase, Trigger},
+    run::{Phase, RunCounts, Trigger},
     subject::{AnyWorker, Subjects},
     vault::{CallFailure, Detail, ItemMeta, Side, SideState},
     worker::{Heartbeat, InventoryAnswer, InventoryPage, InventoryRequest, Listing, Role, SyncAnswer, SyncRecord},
@@ -164,12 +164,20 @@ impl Stage {
 
     /// What an owner that died has left: an open run, in which a record waits.
     pub(crate) async fn leave_waiting(&self, config: &Config, revision: Revision, name: &str) {
-        let run =
-            Run { config: config.id, revision, phase: Phase::Syncing, ended: None, end: None, ..run(Trigger::Manual) };
+        let counts = RunCounts { complete: true, ..RunCounts::default() };
+        let open = Run {
+            config: config.id,
+            revision,
+            phase: Phase::Syncing,
+            ended: None,
+            end: None,
+            counts,
+            ..run(Trigger::Manual)
+        };
         let id = RecordId { config: config.id, kind: ItemType::Secrets, name: name.parse().unwrap() };
-        let waits = lifecycle::pending(Record::new(id, Status::Pending, None), Some(run.id), revision);
+        let waits = lifecycle::pending(Record::new(id, Status::Pending, None), Some(open.id), revision);
         let (log, correlation) = (self.others.log(), self.origin.correlation_id());
-        log.append_run(&self.origin.envelope(correlation, run), Sequence(0)).await.unwrap();
+        log.append_run(&self.origin.envelope(correlation, open), Sequence(0)).await.unwrap();
         log.append_record(&self.origin.envelope(correlation, waits), Sequence(0)).await.unwrap();
     }
 

@@ -7,7 +7,7 @@ use clap::{
 use proto_msgs::{
     ItemType, Record, Status,
     api::{Accepted, Done, LeaveAllBody, LeaveBody, RecordView},
-    record::{AttemptReport, LeaveKind, OutcomeKind},
+    record::{AttemptReport, LeaveKind},
     vault::KeyRotation,
 };
 
@@ -265,26 +265,13 @@ fn row(state: &RecordView, attempt: Option<&AttemptReport>) -> Vec<String> {
         state.at.to_string(),
         record.status.to_string(),
         or_dash(record.code),
-        or_dash(attempt.map(|attempt| outcome(attempt.outcome))),
+        or_dash(attempt.map(|attempt| attempt.outcome.as_str())),
         or_dash(attempt.map(|attempt| format!("{} ms", attempt.duration_ms))),
         or_dash(attempt.and_then(|attempt| attempt.source_version.as_ref())),
         or_dash(attempt.and_then(|attempt| attempt.target_version.as_ref())),
         or_dash(attempt.and_then(|attempt| attempt.azure_request_id.as_ref())),
         or_dash(worker),
     ]
-}
-
-fn outcome(kind: OutcomeKind) -> &'static str {
-    match kind {
-        OutcomeKind::Written => "written",
-        OutcomeKind::Updated => "updated",
-        OutcomeKind::Deleted => "deleted",
-        OutcomeKind::Equal => "equal",
-        OutcomeKind::Settled => "settled",
-        OutcomeKind::Blocked => "blocked",
-        OutcomeKind::Failed => "failed",
-        OutcomeKind::Unknown => "unknown",
-    }
 }
 
 #[cfg(test)]

@@ -354,10 +354,8 @@ fn secret_attributes(attributes: &Attributes) -> SecretAttributes {
 }
 
 fn operation(name: &str) -> KeyOperation {
-    match name.parse() {
-        Ok(operation) => operation,
-        Err(never) => match never {},
-    }
+    let Ok(operation) = name.parse();
+    operation
 }
 
 fn key_attributes(attributes: &Attributes) -> KeyAttributes {

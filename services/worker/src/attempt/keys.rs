@@ -1,6 +1,8 @@
 //! Keys: backup on the source, restore on the target. A restore is a create: it never replaces a key, so the target
 //! need not be looked at before the first one.
 
+use std::time::Duration;
+
 use domain::attempt::{Look, may_be_named};
 use proto_msgs::{
     ErrorCode, Timestamp,
@@ -15,10 +17,13 @@ use super::{
     work::{Done, Halt, Read, Work},
 };
 
+/// Longest that is waited for a rotation policy: it is only shown, and the write that follows has ten seconds.
+const POLICY_LIMIT: Duration = Duration::from_secs(2);
+
 pub(super) async fn sync(work: &mut Work<'_>) -> Result<Done, Halt> {
     let key = read_source(work).await?;
     let source = &key.state;
-    let look = if work.must_compare() { Some(compare(work, source).await?) } else { None };
+    let look = if work.must_compare() || lacks_operations(work) { Some(compare(work, source).await?) } else { None };
     let decision = steps::decide(work, source, look.as_ref()).await?;
     match steps::carry_out(work, decision, source, look.as_ref()).await? {
         Some(done) => Ok(done),
@@ -29,6 +34,11 @@ pub(super) async fn sync(work: &mut Work<'_>) -> Result<Done, Halt> {
         }
         None => restore(work, source).await,
     }
+}
+
+/// Whether the last success did not note what the key may be used for: only the target tells whether it is carried.
+fn lacks_operations(work: &Work<'_>) -> bool {
+    work.baseline().is_some_and(|baseline| baseline.source.attributes.key_operations.is_none())
 }
 
 async fn read_source(work: &mut Work<'_>) -> Result<Key, Halt> {
@@ -66,7 +76,8 @@ async fn look(work: &mut Work<'_>, source: &SideState) -> Result<Look, Halt> {
         Ok(answer) => {
             let state = answer.value.state;
             work.seen = Some(state.clone());
-            note_policy(work, vault.as_ref()).await;
+            let known = work.baseline().and_then(|baseline| baseline.rotation);
+            work.rotation = policy(work, vault.as_ref()).await.or(known).or(Some(KeyRotation::Unknown));
             Ok(Look::Present { same_content: state.version == source.version, state })
         }
         Err(error) if error.kind == VaultErrorKind::NotFound => Ok(Look::Absent),
@@ -95,7 +106,7 @@ async fn written(work: &mut Work<'_>, look: &Look, source: &SideState) -> Result
 async fn restore(work: &mut Work<'_>, source: &SideState) -> Result<Done, Halt> {
     let from = work.open(Side::Source).await?;
     // The backup has the policy in it.
-    note_policy(work, from.as_ref()).await;
+    work.rotation = policy(work, from.as_ref()).await.or(Some(KeyRotation::Unknown));
     let backup = from.backup_key(&work.name(), work.correlation).await;
     let backup = work.got(backup)?.value;
     let into = work.open(Side::Target).await?;
@@ -103,7 +114,7 @@ async fn restore(work: &mut Work<'_>, source: &SideState) -> Result<Done, Halt> 
     let restored = into.restore_key(&backup, &gate, correlation).await;
     match work.wrote(restored) {
         Ok(restored) => {
-            note_rotation(work, source, &restored.value);
+            note_newer(work, source, &restored.value);
             Ok(Done { outcome: OutcomeKind::Written, how: Arrival::Written, target: restored.value })
         }
         Err(error) if error.kind == VaultErrorKind::AlreadyExists => {
@@ -125,14 +136,21 @@ async fn not_live(work: &mut Work<'_>, refused: VaultError) -> VaultError {
     VaultError { kind, ..refused }
 }
 
-/// Notes how the key is rotated. A policy that cannot be read keeps nothing from its work.
-async fn note_policy(work: &mut Work<'_>, vault: &dyn Vault) {
-    let rotation = vault.read_rotation(&work.name(), work.correlation).await;
-    work.rotation = Some(work.got(rotation).map_or(KeyRotation::Unknown, |answer| answer.value));
+/// How the key is rotated; none: that could not be read, which keeps nothing from its work.
+async fn policy(work: &mut Work<'_>, vault: &dyn Vault) -> Option<KeyRotation> {
+    let name = work.name();
+    let reading = tokio::time::timeout(POLICY_LIMIT, vault.read_rotation(&name, work.correlation));
+    match reading.await {
+        Ok(answer) => work.got(answer).ok().map(|answer| answer.value),
+        Err(_) => {
+            work.calls.get += 1;
+            None
+        }
+    }
 }
 
 /// A key that was rotated between the read and the backup: what was restored is what the source was by then.
-fn note_rotation(work: &mut Work<'_>, source: &SideState, restored: &SideState) {
+fn note_newer(work: &mut Work<'_>, source: &SideState, restored: &SideState) {
     if restored.version != source.version {
         let state = SideState { updated: None, ..restored.clone() };
         // Never read as far as the next cycle is concerned: it looks again.

@@ -44,9 +44,9 @@ pub(super) async fn conclude(mut work: Work<'_>, result: Result<End, Halt>) -> R
 }
 
 fn tell(work: &Work<'_>) {
-    let (record, report) = (&work.record, work.record.last_attempt.as_ref());
-    let (outcome, took) = (report.map(|report| report.outcome), report.map(|report| report.duration_ms));
-    tracing::info!(record_id = %record.id, correlation_id = %work.correlation, status = %record.status, code = record.code.map(ErrorCode::as_str), outcome = ?outcome, duration_ms = took, "attempt ended");
+    let (record, report, own) = (&work.record, work.record.last_attempt.as_ref(), &work.own);
+    let (outcome, took) = (report.map(|report| report.outcome.as_str()), report.map(|report| report.duration_ms));
+    tracing::info!(record_id = %record.id, worker_id = %own.worker, epoch = own.epoch.0, message_id = %own.operation, correlation_id = %work.correlation, status = %record.status, code = record.code.map(ErrorCode::as_str), outcome, duration_ms = took, "attempt ended");
 }
 
 async fn not_appended(work: &Work<'_>, error: NotAppended) -> RecordError {

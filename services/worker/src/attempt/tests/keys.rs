@@ -119,9 +119,29 @@ async fn the_record_shows_how_the_restored_key_is_rotated() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rotation_policy_that_cannot_be_read_stops_no_restore() {
+async fn a_rotation_policy_that_cannot_be_read_stops_no_restore_and_hides_nothing_that_is_known() {
     let (stage, _) = stage().await;
-    stage.source().revoke(Side::Source, Operation::ReadRotation.data_action(KIND).unwrap());
+    stage.fail(Operation::ReadRotation, End::Never);
     let record = stage.sync().await;
     assert_eq!((record.status, record.baseline.unwrap().rotation), (Status::Active, Some(KeyRotation::Unknown)));
+    stage.mend();
+    stage.target().set_rotates(&name(), true).unwrap();
+    assert_eq!(stage.sync_thoroughly().await.baseline.unwrap().rotation, Some(KeyRotation::Automatic));
+    stage.target().revoke(Side::Target, Operation::ReadRotation.data_action(KIND).unwrap());
+    assert_eq!(stage.sync_thoroughly().await.baseline.unwrap().rotation, Some(KeyRotation::Automatic));
+}
+
+#[tokio::test(start_paused = true)]
+async fn key_operations_are_carried_where_an_older_success_did_not_note_them() {
+    let (stage, _) = stage().await;
+    let mut old = stage.sync().await;
+    let baseline = old.baseline.as_mut().unwrap();
+    for side in [&mut baseline.source, &mut baseline.target] {
+        side.attributes.key_operations = None;
+    }
+    stage.append(old).await;
+    let verify = Attributes { key_operations: Some(["verify".to_owned()].into()), ..on() };
+    stage.source().update(KIND, &name(), &verify).unwrap();
+    stage.sync_later().await;
+    assert_eq!(newest(&stage.target(), KIND).attributes, verify);
 }
