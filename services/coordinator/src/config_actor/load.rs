@@ -53,14 +53,17 @@ pub(crate) async fn load(parts: &CoordinatorParts, entry: Entry<Config>) -> Resu
     bus.flush().await?;
     let (entries, unreadable) = records(parts, &config.id).await?;
     let run = log.run(&config.id).await?;
-    let replanned = run.as_ref().filter(|run| !is_as_planned(parts, run)).map(|run| run.envelope.body.id);
+    let open_run = run.as_ref().filter(|run| run.envelope.body.is_open());
+    let as_planned = open_run.filter(|run| is_as_planned(parts, run)).map(|run| run.envelope.body.id);
     let last_verified = log.runs(&config.id).await?.into_iter().map(|entry| entry.envelope.body);
     let last_verified = last_verified.filter(|run| run.counts.complete).find_map(|run| run.ended);
     let (mut index, mut open, mut outdated) = (Index::new(), Vec::new(), 0);
     for entry in entries {
         let record = &entry.envelope.body;
         index.upsert(record, entry.sequence);
-        let is_replanned = replanned.is_some() && record.status == Status::Pending && record.run == replanned;
+        // What waits for a run is planned again once it is resumed, unless its plan is good still.
+        let is_planned = record.status == Status::Pending && record.run.is_some();
+        let is_replanned = open_run.is_some() && is_planned && record.run != as_planned;
         if super::is_outdated(record, revision) {
             outdated += 1;
         } else if is_open(record) && !is_replanned {

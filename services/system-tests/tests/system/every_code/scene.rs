@@ -3,7 +3,10 @@
 //! What the estate can express comes from there; a fault stands in only for what an emulated vault would not do by
 //! itself.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result, ensure};
+use domain::timing::SAME_SECOND_MARGIN;
 use proto_msgs::{
     ErrorCode::*,
     ItemType::{Certificates, Keys, Secrets},
@@ -241,6 +244,8 @@ async fn people(cluster: &Cluster, configs: &Configs, reader: &AzureReader) -> R
     purged.await?;
     api.sync_record(&configs["main"], Secrets, "vanishing").await?;
 
+    // A listing says nothing of what was written within the second before it.
+    tokio::time::sleep(SAME_SECOND_MARGIN + Duration::from_secs(1)).await;
     reader.delete(TARGET, Secrets, "drifting").await?;
     let mut narrowed = between("other", "other-kv", TARGET);
     narrowed["rule"] = json!({ "kind": "pattern", "glob": "[a-y]*" });
