@@ -152,8 +152,8 @@ impl Planner<'_> {
             };
         match (is_to_be_written, policy, change) {
             (true, _, _) => write(true),
-            // The read tells whether the source changed; only then is the target written.
-            (false, DriftPolicy::Report, Change::Possible) if !is_soft_deleted => sync(false),
+            // The reads tell whether the source changed; only then is the target written, else it has drifted.
+            (false, DriftPolicy::Report, Change::Possible) if !is_soft_deleted => sync(true),
             (false, _, _) => drift,
         }
     }

@@ -312,6 +312,13 @@ fn drift_is_reported_corrected_or_blocked_as_the_policy_says() {
 }
 
 #[test]
+fn drift_beside_a_source_that_may_have_changed_in_the_second_of_its_read_is_found_by_reading_both_ends() {
+    let scene = Scene::new(active("a", 9), complete(At::Live(9)), complete(At::Live(600)));
+    let action = scene.with_policy(DriftPolicy::Report).action();
+    assert!(matches!(action, Some(Action::Sync { thorough: true, .. })), "{action:?}");
+}
+
+#[test]
 fn drift_that_is_shown_is_not_news_until_the_target_changes_again_and_ends_when_it_is_as_left() {
     let scene = |record, there| Scene::new(record, complete(At::Live(1)), complete(there));
     let drifted = scene(active("a", 1), At::Live(600)).taken().unwrap();
