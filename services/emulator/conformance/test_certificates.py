@@ -63,6 +63,48 @@ def test_a_self_signed_certificate_is_made(azure, name, content_type):
     assert made.policy.issuer_name == "Self"
 
 
+def test_a_self_signed_certificate_is_for_what_its_policy_says(azure, name):
+    policy = CertificatePolicy(
+        WellKnownIssuerNames.self,
+        subject='CN=leaf.test,O="Example, Inc."',
+        san_dns_names=["leaf.test"],
+        san_emails=["a@leaf.test"],
+        san_user_principal_names=["b@leaf.test"],
+        key_usage=["digitalSignature", "keyAgreement"],
+        enhanced_key_usage=["1.3.6.1.5.5.7.3.3"],
+        validity_in_months=3,
+    )
+    made = azure.certificates("eu-kv").begin_create_certificate(name, policy).result()
+    certificate = x509.load_der_x509_certificate(bytes(made.cer))
+    assert certificate.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)[0].value == "Example, Inc."
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.DNSName) == ["leaf.test"]
+    assert names.get_values_for_type(x509.RFC822Name) == ["a@leaf.test"]
+    assert [other.value[2:] for other in names.get_values_for_type(x509.OtherName)] == [b"b@leaf.test"]
+    usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
+    assert usage.digital_signature and usage.key_agreement and not usage.key_encipherment
+    extended = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    assert list(extended) == [ExtendedKeyUsageOID.CODE_SIGNING]
+    assert 85 < (certificate.not_valid_after_utc - NOW).days < 95
+
+
+def test_a_policy_that_says_no_usage_has_the_default_ones(azure, name):
+    policy = CertificatePolicy(WellKnownIssuerNames.self, subject="CN=leaf.test")
+    made = azure.certificates("eu-kv").begin_create_certificate(name, policy).result()
+    assert sorted(made.policy.key_usage) == ["digitalSignature", "keyEncipherment"]
+    certificate = x509.load_der_x509_certificate(bytes(made.cer))
+    extended = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    assert set(extended) == {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH}
+
+
+@pytest.mark.parametrize("subject", ["CN=a,CN=b", "X=1", 'CN="a'])
+def test_a_subject_that_cannot_be_kept_is_refused(azure, name, subject):
+    policy = CertificatePolicy(WellKnownIssuerNames.self, subject=subject)
+    with pytest.raises(HttpResponseError) as error:
+        azure.certificates("eu-kv").begin_create_certificate(name, policy)
+    assert refusal(error)[0] == 400 and "subject" in refusal(error)[2]
+
+
 @pytest.mark.parametrize("password", [None, b"pass"])
 def test_a_pfx_with_chain_is_exported_again(azure, name, password):
     root = issue("root")

@@ -210,3 +210,14 @@ def test_an_empty_first_page_of_versions_is_not_the_end(azure, admin, name):
     admin.settings(empty_first_pages=True)
     pages = [list(page) for page in client.list_properties_of_key_versions(name).by_page()]
     assert pages[0] == [] and sum(map(len, pages)) == 1
+
+
+@pytest.mark.parametrize("asked", [{"public_exponent": 3}, {"exportable": True}])
+def test_a_key_that_would_be_another_than_was_asked_for_is_refused(azure, name, asked):
+    with pytest.raises(HttpResponseError) as refused:
+        azure.keys("eu-kv").create_rsa_key(name, size=2048, **asked)
+    assert refusal(refused)[0] == 400 and next(iter(asked)) in refusal(refused)[2]
+
+
+def test_the_usual_public_exponent_may_be_said(azure, name):
+    assert azure.keys("eu-kv").create_rsa_key(name, size=2048, public_exponent=65537).key.e == b"\x01\x00\x01"

@@ -6,12 +6,15 @@
 
 mod chain;
 mod facts;
+mod issue;
 mod key;
 mod seal;
 mod sign;
+mod subject;
 
-pub use chain::{Chain, IssueSpec, request};
+pub use chain::Chain;
 pub use facts::{Facts, Names, facts, thumbprint};
+pub use issue::{EXTENDED_KEY_USAGE, IssueSpec, KEY_USAGE, request};
 pub use key::{Curve, KeySpec, PrivateKey, RSA_SIZES};
 pub use seal::{SealError, Sealer};
 

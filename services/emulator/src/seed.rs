@@ -122,13 +122,10 @@ fn certificates(state: &mut VaultState, spec: &CertificateSpec, at: Moment) -> R
         let shape = policy.shape()?;
         let mut item = CertificateItem::new(&name, at.now());
         item.set_policy(policy, at.now());
-        let issue = IssueSpec {
-            subject: &subject,
-            dns_names: &spec.dns_names,
-            above: if spec.chain == 0 { 0 } else { spec.chain + 1 },
-            not_before: spec.not_before.as_ref().and_then(At::seconds).unwrap_or(at.now()),
-            not_after: spec.expires.as_ref().and_then(At::seconds).unwrap_or(at.now() + CERTIFICATE_LIFE_S),
-        };
+        let not_before = spec.not_before.as_ref().and_then(At::seconds).unwrap_or(at.now());
+        let not_after = spec.expires.as_ref().and_then(At::seconds).unwrap_or(at.now() + CERTIFICATE_LIFE_S);
+        let above = if spec.chain == 0 { 0 } else { spec.chain + 1 };
+        let issue = IssueSpec { above, ..item.policy.issue(&subject, not_before, not_after) };
         let failed = |error: crate::crypto::CryptoError| ApiError::bad_parameter(error.to_string());
         if spec.pending {
             item.requested_tags = tags(&spec.tags);
@@ -179,6 +176,7 @@ fn policy(spec: &CertificateSpec, subject: &str) -> Result<Policy, ApiError> {
         issuer: Issuer { name: Some(issuer.to_owned()), ..Issuer::default() },
     };
     policy.note_key(shape);
+    policy.note_usages();
     Ok(policy)
 }
 

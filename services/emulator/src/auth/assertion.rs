@@ -109,7 +109,7 @@ mod tests {
 
     fn issued(key: KeySpec) -> Chain {
         let (not_before, not_after) = (NOW, NOW + 86_400);
-        let spec = IssueSpec { subject: "CN=client", dns_names: &[], above: 0, not_before, not_after };
+        let spec = IssueSpec { not_before, not_after, ..IssueSpec::of("CN=client") };
         Chain::issue(PrivateKey::generate(key).unwrap(), &spec).unwrap()
     }
 

@@ -1,20 +1,17 @@
-//! Certificates with their private key and chain: issued, exported as PKCS#12 or PEM, and read back from either.
+//! Certificates with their private key and chain: exported as PKCS#12 or PEM, and read back from either.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use p12_keystore::{
     Certificate as Bag, EncryptionAlgorithm, KeyStore, KeyStoreEntry, Pkcs12Archive, PrivateKey as BagKey,
     PrivateKeyChain,
 };
-use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
-use rustls_pki_types::PrivatePkcs8KeyDer;
 use serde::{Deserialize, Serialize};
-use time::OffsetDateTime;
 use x509_cert::{
     Certificate,
     der::{Decode, Encode},
 };
 
-use super::{CryptoError, Curve, KeySpec, PrivateKey, thumbprint};
+use super::{CryptoError, PrivateKey, thumbprint};
 
 /// A certificate with its private key and the certificates above it.
 #[derive(Clone, Serialize, Deserialize)]
@@ -24,38 +21,10 @@ pub struct Chain {
     pub certificates: Vec<Vec<u8>>,
     /// The place of the certificate itself; not the first only where an import kept its order.
     #[serde(default)]
-    leaf: usize,
-}
-
-/// What to issue.
-#[derive(Debug, Clone, Copy)]
-pub struct IssueSpec<'a> {
-    /// Such as `CN=example.test,O=Example`.
-    pub subject: &'a str,
-    pub dns_names: &'a [String],
-    /// CA certificates that come along: 0 for a self-signed certificate, 1 for a root, 2 for one between as well.
-    pub above: u32,
-    /// Seconds since 1970.
-    pub not_before: i64,
-    pub not_after: i64,
+    pub(super) leaf: usize,
 }
 
 impl Chain {
-    /// Issues certificates for a key.
-    pub fn issue(key: PrivateKey, spec: &IssueSpec<'_>) -> Result<Self, CryptoError> {
-        let leaf_key = key_pair(&key)?;
-        let mut leaf = params(spec, spec.subject, spec.dns_names)?;
-        leaf.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment];
-        if spec.above == 0 {
-            let certificate = leaf.self_signed(&leaf_key).map_err(issue)?;
-            return Ok(Self { key, certificates: vec![certificate.der().to_vec()], leaf: 0 });
-        }
-        let (issuer, mut above) = authorities(spec)?;
-        let certificate = leaf.signed_by(&leaf_key, &issuer).map_err(issue)?;
-        above.insert(0, certificate.der().to_vec());
-        Ok(Self { key, certificates: above, leaf: 0 })
-    }
-
     /// The certificate itself.
     pub fn leaf(&self) -> &[u8] {
         self.certificates.get(self.leaf).map_or(&[], Vec::as_slice)
@@ -154,84 +123,6 @@ impl Chain {
     }
 }
 
-/// A request for a certificate for a key, as an issuer outside would get it; DER.
-pub fn request(key: &PrivateKey, spec: &IssueSpec<'_>) -> Result<Vec<u8>, CryptoError> {
-    let key = key_pair(key)?;
-    let mut params = CertificateParams::new(spec.dns_names.to_vec()).map_err(issue)?;
-    params.distinguished_name = distinguished_name(spec.subject)?;
-    Ok(params.serialize_request(&key).map_err(issue)?.der().to_vec())
-}
-
-/// The issuer of the certificate, and the DER of all above it, nearest first.
-fn authorities(spec: &IssueSpec<'_>) -> Result<(Issuer<'static, KeyPair>, Vec<Vec<u8>>), CryptoError> {
-    let mut above: Vec<Vec<u8>> = Vec::new();
-    let mut issuer: Option<Issuer<'static, KeyPair>> = None;
-    for level in (0..spec.above).rev() {
-        let name = if level + 1 == spec.above {
-            "CN=Emulated Root CA".to_owned()
-        } else {
-            format!("CN=Emulated Issuing CA {}", level + 1)
-        };
-        let mut params = params(spec, &name, &[])?;
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        let key = KeyPair::generate().map_err(issue)?;
-        let certificate = match &issuer {
-            Some(issuer) => params.signed_by(&key, issuer),
-            None => params.self_signed(&key),
-        };
-        above.insert(0, certificate.map_err(issue)?.der().to_vec());
-        issuer = Some(Issuer::new(params, key));
-    }
-    let issuer = issuer.ok_or_else(|| CryptoError::Issue("there is no authority".to_owned()))?;
-    Ok((issuer, above))
-}
-
-fn params(spec: &IssueSpec<'_>, subject: &str, dns_names: &[String]) -> Result<CertificateParams, CryptoError> {
-    let moment = |seconds| {
-        OffsetDateTime::from_unix_timestamp(seconds)
-            .map_err(|_| CryptoError::Issue("a date is out of range".to_owned()))
-    };
-    let mut params = CertificateParams::new(dns_names.to_vec()).map_err(issue)?;
-    params.not_before = moment(spec.not_before)?;
-    params.not_after = moment(spec.not_after)?;
-    params.distinguished_name = distinguished_name(subject)?;
-    Ok(params)
-}
-
-fn distinguished_name(subject: &str) -> Result<DistinguishedName, CryptoError> {
-    let mut name = DistinguishedName::new();
-    for part in subject.split(',').map(str::trim).filter(|part| !part.is_empty()) {
-        let (kind, value) =
-            part.split_once('=').ok_or_else(|| CryptoError::Issue(format!("`{part}` is no part of a subject")))?;
-        let kind = match kind.trim().to_ascii_uppercase().as_str() {
-            "CN" => DnType::CommonName,
-            "O" => DnType::OrganizationName,
-            "OU" => DnType::OrganizationalUnitName,
-            "C" => DnType::CountryName,
-            "L" => DnType::LocalityName,
-            "S" | "ST" => DnType::StateOrProvinceName,
-            other => return Err(CryptoError::Issue(format!("`{other}` is not understood in a subject"))),
-        };
-        name.push(kind, value.trim());
-    }
-    Ok(name)
-}
-
-fn key_pair(key: &PrivateKey) -> Result<KeyPair, CryptoError> {
-    match key.spec() {
-        KeySpec::Ec { curve: Curve::P521 | Curve::P256K } => {
-            return Err(CryptoError::Issue("certificates are issued for RSA, P-256 and P-384 keys only".to_owned()));
-        }
-        KeySpec::Rsa { .. } | KeySpec::Ec { curve: Curve::P256 | Curve::P384 } => {}
-    }
-    KeyPair::try_from(&PrivatePkcs8KeyDer::from(key.to_pkcs8_der()?)).map_err(issue)
-}
-
-fn issue(error: rcgen::Error) -> CryptoError {
-    CryptoError::Issue(error.to_string())
-}
-
 fn pem(der: &[u8]) -> String {
     let text = STANDARD.encode(der);
     let lines = text.as_bytes().chunks(64).map(|line| String::from_utf8_lossy(line).into_owned());
@@ -259,19 +150,11 @@ fn blocks(text: &str) -> Vec<(String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn spec(above: u32) -> IssueSpec<'static> {
-        IssueSpec {
-            subject: "CN=example.test,O=Example",
-            dns_names: &[],
-            above,
-            not_before: 1_700_000_000,
-            not_after: 1_900_000_000,
-        }
-    }
+    use crate::crypto::{Curve, IssueSpec, KeySpec};
 
     fn issued(key: KeySpec, above: u32) -> Chain {
-        Chain::issue(PrivateKey::generate(key).unwrap(), &spec(above)).unwrap()
+        let spec = IssueSpec { above, ..IssueSpec::of("CN=example.test,O=Example") };
+        Chain::issue(PrivateKey::generate(key).unwrap(), &spec).unwrap()
     }
 
     const EC: KeySpec = KeySpec::Ec { curve: Curve::P256 };
@@ -324,20 +207,5 @@ mod tests {
             let other = pem.replace("PRIVATE KEY", label);
             assert_eq!(Chain::from_pem_bundle(&other, true).err(), Some(CryptoError::NotPkcs8(label.to_owned())));
         }
-    }
-
-    #[test]
-    fn a_certificate_says_what_it_was_issued_for() {
-        let names = ["a.test".to_owned()];
-        let key = PrivateKey::generate(KeySpec::Ec { curve: Curve::P384 }).unwrap();
-        let chain = Chain::issue(key, &IssueSpec { dns_names: &names, ..spec(0) }).unwrap();
-        let facts = crate::crypto::facts(chain.leaf()).unwrap();
-        assert_eq!(
-            (facts.not_before, facts.not_after, facts.names.dns),
-            (1_700_000_000, 1_900_000_000, names.to_vec())
-        );
-        assert_eq!(facts.key_usage, ["digitalSignature", "keyEncipherment"]);
-        assert!(facts.subject.contains("CN=example.test"));
-        assert_eq!(crate::crypto::facts(b"nothing").err(), Some(CryptoError::Certificate));
     }
 }

@@ -6,7 +6,7 @@
 use serde::Deserialize;
 
 use crate::{
-    crypto::{Chain, CryptoError, IssueSpec, PrivateKey, facts, request},
+    crypto::{Chain, CryptoError, PrivateKey, facts, request},
     error::ApiError,
     keyspec::KeyShape,
     operation::Operation,
@@ -74,16 +74,11 @@ async fn create(call: &Call<'_>) -> Result<Reply, ApiError> {
     policy.note_key(shape);
     policy.secret_props.content_type.get_or_insert(PKCS12.to_owned());
     let months = i64::from(*policy.x509_props.validity_months.get_or_insert(DEFAULT_MONTHS));
-    let names = policy.x509_props.sans.clone().unwrap_or_default().dns_names;
+    policy.note_usages();
     let (now, reused) = (call.moment().now(), reused(call, &policy));
+    let asked = policy.clone();
     let made = material::blocking(move || {
-        let spec = IssueSpec {
-            subject: &subject,
-            dns_names: &names,
-            above: 0,
-            not_before: now - BACKDATED_S,
-            not_after: now + months * MONTH_S,
-        };
+        let spec = asked.issue(&subject, now - BACKDATED_S, now + months * MONTH_S);
         let key = reused.map_or_else(|| keys::generate(shape), Ok)?;
         let csr = request(&key, &spec).map_err(refused)?;
         let chain = is_self.then(|| Chain::issue(key, &spec).map_err(refused)).transpose()?;

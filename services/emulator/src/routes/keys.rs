@@ -19,7 +19,7 @@ use crate::{
     state::{
         attributes::AttributesPatch,
         collection::Kind,
-        keys::{self, KeyBody, KeyItem, KeyVersion},
+        keys::{self, KeyBody, KeyItem, KeyVersion, Unsupported},
         material,
         rotation::RotationBody,
     },
@@ -60,6 +60,7 @@ fn shape(call: &Call<'_>, kty: Option<&str>, size: Option<u32>, curve: Option<&s
 async fn create(call: &Call<'_>) -> Result<Reply, ApiError> {
     let body: KeyBody = call.json()?;
     body.check()?;
+    call.json::<Unsupported>()?.check()?;
     let shape = shape(call, body.kty.as_deref(), body.key_size, body.crv.as_deref())?;
     // Refused before the arithmetic, and again after it.
     call.vault.state.lock().plain_writable(Kind::Key, call.name(), call.moment().now_ms)?;
@@ -70,6 +71,7 @@ async fn create(call: &Call<'_>) -> Result<Reply, ApiError> {
 async fn import(call: &Call<'_>) -> Result<Reply, ApiError> {
     let mut body: KeyBody = call.json()?;
     body.check()?;
+    call.json::<Unsupported>()?.check()?;
     let jwk = body.key.take().ok_or_else(|| ApiError::bad_parameter("Property key is missing."))?;
     let text = |name: &str| jwk.get(name).and_then(Value::as_str).map(str::to_owned);
     let kty = text("kty").ok_or_else(|| ApiError::bad_parameter("Property key.kty is missing."))?;

@@ -23,6 +23,9 @@ use crate::{
 /// What a key may be used for.
 const OPERATIONS: [&str; 8] = ["encrypt", "decrypt", "sign", "verify", "wrapKey", "unwrapKey", "import", "export"];
 
+/// Of every RSA key that is made.
+const PUBLIC_EXPONENT: u64 = 65_537;
+
 /// A key with all its versions, oldest first.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct KeyItem {
@@ -62,6 +65,33 @@ impl KeyBody {
     pub fn check(&self) -> Result<(), ApiError> {
         crate::state::validate::tags(self.tags.as_ref())?;
         check_operations(self.key_ops.as_deref())
+    }
+}
+
+/// What a new key may be asked for and cannot be had here.
+#[derive(Deserialize)]
+pub struct Unsupported {
+    public_exponent: Option<u64>,
+    release_policy: Option<Value>,
+    attributes: Option<Exportable>,
+}
+
+#[derive(Deserialize)]
+struct Exportable {
+    exportable: Option<bool>,
+}
+
+impl Unsupported {
+    /// Refuses it: passed over, a key would be another than was asked for.
+    pub fn check(&self) -> Result<(), ApiError> {
+        let is_exportable = self.attributes.as_ref().and_then(|attributes| attributes.exportable) == Some(true);
+        let named = match self {
+            Self { public_exponent: Some(exponent), .. } if *exponent != PUBLIC_EXPONENT => "public_exponent",
+            Self { release_policy: Some(_), .. } => "release_policy",
+            Self { .. } if is_exportable => "attributes.exportable",
+            Self { .. } => return Ok(()),
+        };
+        Err(ApiError::bad_parameter(format!("Property {named} is not supported by the emulator.")))
     }
 }
 

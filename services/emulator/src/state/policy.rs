@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::{
-    crypto::{Facts, Names},
+    crypto::{EXTENDED_KEY_USAGE, Facts, IssueSpec, KEY_USAGE, Names},
     error::ApiError,
     keyspec::{self, KeyShape},
 };
@@ -107,6 +107,28 @@ impl Policy {
         }
         props.exportable.get_or_insert(true);
         props.reuse_key.get_or_insert(false);
+    }
+
+    /// Notes what a certificate may be used for whose policy does not say.
+    pub fn note_usages(&mut self) {
+        let owned = |texts: [&str; 2]| texts.map(str::to_owned).to_vec();
+        self.x509_props.key_usage.get_or_insert_with(|| owned(KEY_USAGE));
+        self.x509_props.ekus.get_or_insert_with(|| owned(EXTENDED_KEY_USAGE));
+    }
+
+    /// What to issue under the policy, self-signed.
+    pub fn issue<'a>(&self, subject: &'a str, not_before: i64, not_after: i64) -> IssueSpec<'a> {
+        let x509 = &self.x509_props;
+        let Sans { dns_names, emails, upns } = x509.sans.clone().unwrap_or_default();
+        IssueSpec {
+            subject,
+            names: Names { dns: dns_names, emails, upns },
+            key_usage: x509.key_usage.clone().unwrap_or_default(),
+            extended_key_usage: x509.ekus.clone().unwrap_or_default(),
+            above: 0,
+            not_before,
+            not_after,
+        }
     }
 
     /// Notes what the certificate really says: what was asked for has no say in a certificate that is there already.
