@@ -37,6 +37,8 @@ pub enum Mutant {
     NoSameSecond,
     /// Attributes alone make a new version.
     UpdateIsWrite,
+    /// A time that the source has no more is left at the target.
+    ClearedTimeIsKept,
     /// A source that was switched off does not switch its target off.
     SwitchedOffIsBlocked,
     /// A record that is taken over waits for its worker for ever.
@@ -65,6 +67,10 @@ pub enum Mutant {
     ManagedIsItem,
     /// Leave is taken for what was not seen.
     LeaveForAnything,
+    /// Of many records, others are decided about than were listed.
+    AnySetIsDecided,
+    /// What another config owns is written.
+    ClaimIsIgnored,
     /// What was adopted is deleted.
     DeleteAdopted,
     /// Nobody is told that an attempt may have written after others went on.
@@ -89,6 +95,7 @@ impl Mutant {
         Self::NoConfirmation,
         Self::NoSameSecond,
         Self::UpdateIsWrite,
+        Self::ClearedTimeIsKept,
         Self::SwitchedOffIsBlocked,
         Self::NoTimers,
         Self::OneMissIsEnough,
@@ -103,6 +110,8 @@ impl Mutant {
         Self::KeyLeavesGeography,
         Self::ManagedIsItem,
         Self::LeaveForAnything,
+        Self::AnySetIsDecided,
+        Self::ClaimIsIgnored,
         Self::DeleteAdopted,
         Self::LateIsForgotten,
         Self::TellValue,

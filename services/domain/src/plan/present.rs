@@ -69,7 +69,7 @@ impl Planner<'_> {
             return Some(block(ErrorCode::CertificatePending, message, Some(item)));
         }
         if !item.attributes.enabled && !was_synced {
-            let message = "the item is disabled at the source, and was when it was first seen";
+            let message = "the item is disabled at the source, and was never copied";
             return Some(block(ErrorCode::SourceDisabled, message, Some(item)));
         }
         if let Some(owner) = self.given.claims.in_the_way(self.given.config.id, key) {
@@ -114,9 +114,11 @@ impl Planner<'_> {
         let sync = |thorough| Some(Action::Sync { listed: listed.clone(), thorough });
         let Some(entry) = entry else { return sync(false) };
         match (entry.status, &entry.baseline) {
+            // Azure may finish still what was sent: the next attempt has a time of its own.
+            (Status::Retrying, _) if entry.is_unresolved => None,
             // The item of a delete that was due is back.
             (_, _) if entry.delete.is_some() => sync(true),
-            // Its next attempt has a time of its own; and attempts under way were left out before.
+            // As above; and attempts under way were left out before.
             (Status::Retrying | Status::Syncing, _) => None,
             // Only a read of the target tells what is there.
             (_, _) if entry.is_unresolved || entry.is_doubtful => sync(true),

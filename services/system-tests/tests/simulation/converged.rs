@@ -8,13 +8,15 @@ use std::collections::BTreeSet;
 use domain::compare::attributes_equal;
 use proto_msgs::{
     Config, ConfigId, DriftPolicy, ErrorCode, ItemType, Record, RecordId, Rule, Status, VersionId,
-    config::DeleteTrigger, record::OutcomeKind, vault::Side,
+    config::DeleteTrigger,
+    record::OutcomeKind,
+    vault::{Side, SideState},
 };
 use vault::memory::{Content, Slot, Version};
 
 use crate::{
     history::Said,
-    invariants::{is_as_left, is_first_intent},
+    invariants::{self, is_as_left, is_first_intent},
     owners::{newest, owner_of},
     scenario::{Answer, Ask, Change, First, Item},
     story::record_of,
@@ -40,8 +42,15 @@ pub fn check(world: &World, configs: &[ConfigId], is_strict: bool) -> Result<(),
     // Neither what was purged nor what was switched off can be read, to find out that one came from the other.
     let mut lost = by_owner(Side::Source, Some(Change::Purge));
     lost.extend([Side::Source, Side::Target].into_iter().flat_map(|side| by_owner(side, Some(Change::Disable))));
-    let written = world.azure.done().into_iter().filter_map(|done| newest(done.after.as_ref()));
-    let written: BTreeSet<VersionId> = written.map(|version| version.id).collect();
+    let writes = invariants::all_writes(world, &history, configs);
+    let written = writes.iter().filter_map(|write| Some((write.item, newest(write.done.after.as_ref())?.id)));
+    let written: BTreeSet<(usize, VersionId)> = written.collect();
+    let owns = |item: usize| {
+        let id = record_of(world, configs, item);
+        let config = history.configs.get(&id.config).and_then(|said| said.last());
+        let is_there = config.is_some_and(|config| !config.envelope.body.deleted);
+        is_there && history.record(&id).is_some_and(|record| !record.removed && record.baseline.is_some())
+    };
     for (number, item) in world.scenario.items.iter().enumerate() {
         let id = record_of(world, configs, number);
         let record = history.record(&id);
@@ -54,11 +63,13 @@ pub fn check(world: &World, configs: &[ConfigId], is_strict: bool) -> Result<(),
             continue;
         }
         let case = Case {
+            number,
             item,
             config,
             record,
             source: owner_of(world, number, Side::Source).slot(item.kind, &item_name(&item.name)),
             target: owner_of(world, number, Side::Target).slot(item.kind, &item_name(&item.name)),
+            is_strict,
             is_lenient: to_mend.contains(&number)
                 && !is_strict
                 && config.spec.behaviour.drift_policy != DriftPolicy::Correct,
@@ -68,6 +79,7 @@ pub fn check(world: &World, configs: &[ConfigId], is_strict: bool) -> Result<(),
                 .iter()
                 .any(|(_, ask)| matches!(ask, Ask::Leave(item, Answer::Accept, _) if *item == number)),
             written: &written,
+            is_claimed: world.scenario.rivals(number).any(owns),
             obstacle: obstacle(world, item),
             now: world.now().unix_seconds(),
         };
@@ -107,18 +119,22 @@ fn obstacle(world: &World, item: &Item) -> Option<Status> {
 }
 
 struct Case<'a> {
+    number: usize,
     item: &'a Item,
     config: &'a Config,
     record: Option<&'a Record>,
     source: Option<Slot>,
     target: Option<Slot>,
+    is_strict: bool,
     is_lenient: bool,
     /// The source was purged or switched off for a while, so that what it was before cannot be read.
     was_lost: bool,
     /// Somebody was asked whether drift may stay, and said so.
     accepted: bool,
-    /// Versions that workers wrote.
-    written: &'a BTreeSet<VersionId>,
+    /// Versions that workers wrote, and for which item.
+    written: &'a BTreeSet<(usize, VersionId)>,
+    /// The target item is another config's.
+    is_claimed: bool,
     obstacle: Option<Status>,
     now: i64,
 }
@@ -201,6 +217,9 @@ impl Case<'_> {
     }
 
     fn live(&self, source: &Version) -> Result<(), String> {
+        if self.is_claimed {
+            return self.must_be(&[Status::BlockedTargetClaimed], "the target item is another config's");
+        }
         let target = match &self.target {
             Some(Slot::Deleted { .. }) => {
                 return self.must_be(SOFT_DELETED, "the target is soft-deleted");
@@ -212,6 +231,7 @@ impl Case<'_> {
             _ if self.is_lenient => Ok(()),
             Some(target) if self.is_equal(source, &target) => self.must_be(&[Status::Active], "both ends are equal"),
             Some(target) if self.was_accepted(&target) => Ok(()),
+            Some(target) if !self.is_strict && self.is_unseen(&target) => Ok(()),
             Some(_) if self.item.kind == ItemType::Keys => {
                 self.must_be(&[Status::BlockedTargetKeyExists, Status::Failed], "a key is never replaced")
             }
@@ -229,11 +249,25 @@ impl Case<'_> {
         self.accepted && left.is_some_and(|left| is_as_left(left, target))
     }
 
+    /// Somebody's content of the second in which Keyferry wrote, with equal metadata: only a read shows it, no listing.
+    fn is_unseen(&self, target: &Version) -> bool {
+        let left = self.record.and_then(|record| record.baseline.as_ref()).map(|baseline| &baseline.target);
+        let is_alike = |left: &SideState| {
+            left.updated == Some(target.updated) && left.attributes == target.attributes && left.x5t.is_none()
+        };
+        !self.is_own(target) && left.is_some_and(is_alike)
+    }
+
     /// What is there is not known to be Keyferry's, and not to be overwritten.
     fn is_conflict(&self, target: &Version) -> bool {
         let has_baseline = self.record.is_some_and(|record| record.baseline.is_some());
-        let is_foreign = self.was_lost || !self.written.contains(&target.id);
+        let is_foreign = self.was_lost || !self.is_own(target);
         is_foreign && !has_baseline && !self.config.spec.behaviour.overwrite_on_conflict
+    }
+
+    /// Whether a worker wrote it for this very record.
+    fn is_own(&self, target: &Version) -> bool {
+        self.written.contains(&(self.number, target.id.clone()))
     }
 
     /// What a source that cannot be brought over is called; of two reasons, the one that was found first stands.

@@ -102,19 +102,16 @@ impl Faults {
 
     /// Whether writes at that vault wait long for their token.
     pub fn set_sleepy(&self, vault: &str, is_sleepy: bool) {
-        let sleepy = &mut self.lock().sleepy;
-        if is_sleepy { _ = sleepy.insert(vault.to_owned()) } else { _ = sleepy.remove(vault) }
+        put(&mut self.lock().sleepy, vault, is_sleepy);
     }
 
     /// Whether writes at that vault are never answered.
     pub fn set_mute(&self, vault: &str, is_mute: bool) {
-        let mute = &mut self.lock().mute;
-        if is_mute { _ = mute.insert(vault.to_owned()) } else { _ = mute.remove(vault) }
+        put(&mut self.lock().mute, vault, is_mute);
     }
 
     pub fn set_outage(&self, vault: &str, is_out: bool) {
-        let outages = &mut self.lock().outages;
-        if is_out { _ = outages.insert(vault.to_owned()) } else { _ = outages.remove(vault) }
+        put(&mut self.lock().outages, vault, is_out);
     }
 
     pub fn looks(&self) -> Vec<Look> {
@@ -234,6 +231,11 @@ impl State {
         self.stalls.entry(by.to_string()).or_insert(now);
         azure::Fate { travel: time + self.chance.millis(1, 3_000), ..azure::Fate::FINE }
     }
+}
+
+/// Puts a vault among others, or takes it out.
+fn put(vaults: &mut BTreeSet<String>, vault: &str, is_in: bool) {
+    if is_in { _ = vaults.insert(vault.to_owned()) } else { _ = vaults.remove(vault) }
 }
 
 fn refused(kind: VaultErrorKind, retry_after: Option<Duration>) -> End {

@@ -62,6 +62,12 @@ impl History {
         said
     }
 
+    /// The newest of every record of a config that was not removed.
+    pub fn of<'a>(&'a self, config: &'a ConfigId) -> impl Iterator<Item = &'a Said<Record>> {
+        let of_config = self.records.iter().filter(|(id, _)| id.config == *config);
+        of_config.filter_map(|(_, said)| said.last()).filter(|said| !said.record().removed)
+    }
+
     pub fn record(&self, id: &RecordId) -> Option<&Record> {
         self.records.get(id)?.last().map(|said| &said.envelope.body)
     }

@@ -7,7 +7,7 @@ mod writes;
 
 pub use attempts::is_first_intent;
 use proto_msgs::{ConfigId, RecordId};
-pub use writes::is_as_left;
+pub use writes::{all as all_writes, is_as_left};
 
 use crate::{faults::Look, history::History, world::World};
 
@@ -42,12 +42,14 @@ const RULES: &[(&str, Rule)] = &[
     ("nothing is written later than ten seconds after the intent", writes::within_gate),
     ("nothing is written five seconds after an edit, nor while NATS cannot be reached", writes::stopped),
     ("nothing foreign is overwritten without leave", writes::no_overwrite),
+    ("a target item is one config's, and no other writes to it", writes::one_owner),
     ("what is equal is not written again", writes::no_equal_write),
     ("no more is written than changed or got lost", writes::bounded),
     ("what drifted is overwritten by policy or leave alone", writes::no_drift_overwritten),
     ("only what Keyferry wrote is deleted, and only where that is wanted", deletes::only_ours),
     ("only what is gone is deleted, after two complete listings", deletes::only_gone),
     ("few are deleted at once", deletes::few),
+    ("what is held is deleted once exactly that was released", deletes::released),
     ("nothing is attempted while its config is paused", attempts::no_attempt_paused),
     ("leave is for what was seen", decisions::leave_for_what_was_seen),
     ("what an operator disabled only an operator enables", decisions::stays_disabled),

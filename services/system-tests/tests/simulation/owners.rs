@@ -64,7 +64,7 @@ impl Owners {
             }
             First::Taken => {
                 let value = self.value();
-                _ = owner.set_secret(&name, &value, attributes());
+                _ = owner.set_secret(&name, &value, Attributes::plain());
             }
         }
     }
@@ -103,7 +103,8 @@ impl Owners {
             Change::Copy => copy(world, &owner, item),
         };
         if done.is_ok() {
-            world.touches.push(Touch { at: world.now(), side, item, change });
+            let (at, scenario) = (world.now(), world.scenario.clone());
+            world.touches.extend(scenario.same(item, side).map(|item| Touch { at, side, item, change }));
         }
     }
 
@@ -114,7 +115,7 @@ impl Owners {
         let expires = (is_marked && self.chance.permille(400)).then(|| beginning().plus(YEAR));
         let content_type = (is_marked && self.chance.permille(600)).then(|| "text/plain".to_owned());
         let tags = BTreeMap::from_iter(is_marked.then(|| ("set".to_owned(), self.values.to_string())));
-        let attributes = Attributes { expires, content_type, tags, ..attributes() };
+        let attributes = Attributes { expires, content_type, tags, ..Attributes::plain() };
         match kind {
             ItemType::Secrets => owner.set_secret(&name, &self.value(), attributes).map(drop),
             ItemType::Keys => owner.make_key(&name, "EC", attributes).map(drop),
@@ -137,7 +138,7 @@ impl Owners {
             key_type: "EC".to_owned(),
             not_before: beginning().minus(YEAR + YEAR),
             not_after: beginning().plus(YEAR),
-            attributes: attributes(),
+            attributes: Attributes::plain(),
         }
     }
 }
@@ -158,27 +159,12 @@ fn copy(world: &World, target: &Owner, item: usize) -> Result<(), VaultErrorKind
 }
 
 pub fn owner_of(world: &World, item: usize, side: Side) -> Owner {
-    let config = world.scenario.configs[world.scenario.items[item].config];
-    world.owner(match side {
-        Side::Source => config.source,
-        Side::Target => config.target,
-    })
+    world.owner(world.scenario.vault(item, side))
 }
 
 /// The newest version of what is there, live or deleted.
 pub fn newest(slot: Option<&Slot>) -> Option<Version> {
     match slot? {
         Slot::Live { item, .. } | Slot::Deleted { item, .. } => item.versions.last().cloned(),
-    }
-}
-
-fn attributes() -> Attributes {
-    Attributes {
-        enabled: true,
-        not_before: None,
-        expires: None,
-        content_type: None,
-        tags: BTreeMap::new(),
-        key_operations: None,
     }
 }

@@ -7,7 +7,7 @@ mod draw;
 
 use std::time::Duration;
 
-use proto_msgs::{DriftPolicy, ItemType, config::DeleteTrigger};
+use proto_msgs::{DriftPolicy, ItemType, config::DeleteTrigger, vault::Side};
 
 #[derive(Debug)]
 pub struct Scenario {
@@ -20,6 +20,32 @@ pub struct Scenario {
     pub events: Vec<(Duration, Event)>,
     pub rates: Rates,
     pub chaos: Duration,
+}
+
+impl Scenario {
+    /// Where an item is at that side.
+    pub fn vault(&self, item: usize, side: Side) -> usize {
+        let config = self.configs[self.items[item].config];
+        match side {
+            Side::Source => config.source,
+            Side::Target => config.target,
+        }
+    }
+
+    /// The very same item as the configs see it that have it at that side, this one among them.
+    pub fn same(&self, item: usize, side: Side) -> impl Iterator<Item = usize> + '_ {
+        let (Item { kind, name, .. }, vault) = (&self.items[item], self.vault(item, side));
+        let is_same = move |other: &usize| {
+            let Item { kind: of_other, name: named, .. } = &self.items[*other];
+            (of_other, named, self.vault(*other, side)) == (kind, name, vault)
+        };
+        (0..self.items.len()).filter(is_same)
+    }
+
+    /// Those that other configs would write to the same target.
+    pub fn rivals(&self, item: usize) -> impl Iterator<Item = usize> + '_ {
+        self.same(item, Side::Target).filter(move |other| *other != item)
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -38,7 +64,7 @@ pub struct ConfigPlan {
     pub deletes: Option<DeleteTrigger>,
 }
 
-/// A name of one type that belongs to one config.
+/// A name of one type, as one config sees it. One that several configs match is there once for each.
 #[derive(Debug, Clone)]
 pub struct Item {
     pub config: usize,
@@ -125,6 +151,20 @@ pub enum Ask {
     Enable(usize, bool),
     /// Leave for what a record shows now, or showed before that.
     Leave(usize, Answer, Seen),
+    /// Leave for all conflicts, or all that drifted, as they were listed so long ago.
+    LeaveAll(Answer, Duration),
+    /// The held deletes, likewise.
+    Release(Duration),
+}
+
+impl Ask {
+    /// How long ago somebody looked at what it is about.
+    pub fn age(self) -> Duration {
+        match self {
+            Self::LeaveAll(_, age) | Self::Release(age) => age,
+            Self::Sync | Self::Expand | Self::Record(_) | Self::Enable(..) | Self::Leave(..) => Duration::ZERO,
+        }
+    }
 }
 
 /// What somebody decides about a record that drifted; a conflict is acknowledged, whichever it is.

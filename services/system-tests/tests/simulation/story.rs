@@ -3,10 +3,11 @@
 use std::{collections::BTreeSet, rc::Rc, time::Duration};
 
 use broker::Entry;
+use domain::{index::Index, leave::set_hash};
 use proto_msgs::{
     Behaviour, Config, ConfigId, ConfigSpec, Envelope, ItemType, Record, RecordId, RecordKey, Revision, Rule, Status,
     Timestamp, VaultRef,
-    api::{CommandReply, ConfigCommand, LeaveBody},
+    api::{CommandReply, ConfigCommand, LeaveAllBody, LeaveBody, RecordFilter, SetBody},
     config::{Change as ConfigChange, DiscoveredVault, TargetType},
     record::LeaveKind,
     run::RunEnd,
@@ -109,8 +110,8 @@ impl Story {
             Event::Target(item, change) => self.owners.change(&mut self.world, item, Side::Target, change),
             Event::Config(config, edit) => self.edit(config, edit).await,
             Event::Ask(config, ask) => {
-                if let Some(command) = self.command(ask) {
-                    self.ask(config, command);
+                if let Some(command) = self.command(config, ask) {
+                    self.ask(config, command, ask.age());
                 }
             }
             Event::Member(member, blow) => self.strike(member, blow),
@@ -253,7 +254,7 @@ impl Story {
             }
             for &item in &touched {
                 let command = self.mending(item);
-                self.ask(self.world.scenario.items[item].config, command);
+                self.ask(self.world.scenario.items[item].config, command, Duration::ZERO);
             }
             while self.asked.join_next().await.is_some() {}
             // Whoever owns the config by then heard of it.
@@ -283,7 +284,7 @@ impl Story {
         newest.any(|said| !said.record().removed && !said.record().status.is_settled())
     }
 
-    fn command(&mut self, ask: Ask) -> Option<ConfigCommand> {
+    fn command(&mut self, config: usize, ask: Ask) -> Option<ConfigCommand> {
         let actor = "operator".to_owned();
         let key = |item: usize| {
             let item = &self.world.scenario.items[item];
@@ -296,6 +297,17 @@ impl Story {
             Ask::Enable(item, enabled) => ConfigCommand::SetEnabled { actor, key: key(item), enabled },
             Ask::Leave(item, answer, seen) => {
                 ConfigCommand::Leave { actor, key: key(item), leave: self.leave(item, answer, seen)? }
+            }
+            Ask::LeaveAll(answer, _) => {
+                let (status, kind) = self.to_leave(config, answer)?;
+                ConfigCommand::LeaveAll {
+                    actor,
+                    leave: LeaveAllBody { kind, set: self.listed(config, status, Some(kind))? },
+                }
+            }
+            Ask::Release(_) => {
+                let set = self.listed(config, Status::BlockedDeleteHeld, None)?;
+                ConfigCommand::ReleaseDeletes { actor, hash: set.hash }
             }
         };
         self.world.decisions.push((self.world.now(), ask));
@@ -317,7 +329,31 @@ impl Story {
         Some(leave_for(shown, kind))
     }
 
-    fn ask(&mut self, config: usize, command: ConfigCommand) {
+    /// What leave could be given for in a config: conflicts first.
+    fn to_leave(&self, config: usize, answer: Answer) -> Option<(Status, LeaveKind)> {
+        let (history, id) = (self.world.look(), self.configs.get(config)?);
+        let of_drift = if answer == Answer::Correct { LeaveKind::Correct } else { LeaveKind::Accept };
+        let kinds = [(Status::BlockedTargetConflict, LeaveKind::Acknowledge), (Status::Drifted, of_drift)];
+        kinds.into_iter().find(|(status, _)| history.of(id).any(|said| said.record().status == *status))
+    }
+
+    /// The records of a config with a status, as a listing shows them now; noted as what somebody saw.
+    fn listed(&mut self, config: usize, status: Status, kind: Option<LeaveKind>) -> Option<SetBody> {
+        let id = *self.configs.get(config)?;
+        let shown: Vec<_> = self.world.look().of(&id).filter(|said| said.record().status == status).cloned().collect();
+        let mut index = Index::new();
+        shown.iter().for_each(|said| _ = index.upsert(said.record(), said.sequence));
+        let seen = shown.iter().map(|said| (said.record().id.clone(), said));
+        match kind {
+            Some(kind) => self.world.leaves.extend(seen.map(|(id, said)| (id, leave_for(said, kind)))),
+            None => self.world.releases.extend(seen.map(|(id, said)| (id, said.sequence))),
+        }
+        let filter = RecordFilter { status: Some(status), ..RecordFilter::default() };
+        Some(SetBody { filter, hash: set_hash(index.iter()) }).filter(|_| !shown.is_empty())
+    }
+
+    /// `age`: how long ago somebody looked.
+    fn ask(&mut self, config: usize, command: ConfigCommand, age: Duration) {
         let Some(id) = self.configs.get(config) else { return };
         if let ConfigCommand::Leave { key, leave, .. } = &command {
             let record = RecordId { config: *id, kind: key.kind, name: key.name.clone() };
@@ -329,6 +365,7 @@ impl Story {
         let bus = operator.bus.clone();
         let (asked, at, answers) = (format!("{:?}", envelope.body), self.world.now(), self.world.answers.clone());
         self.asked.spawn_local(async move {
+            sleep(age).await;
             // Whoever asks in a storm may get no answer.
             let answer = match broker::ask::<_, CommandReply>(bus.as_ref(), &subject, &envelope, ASK_LIMIT).await {
                 Ok(answer) => format!("{:?}", answer.body),
@@ -405,7 +442,7 @@ impl Story {
 /// Matches a config's items, or its secrets alone.
 fn rule(config: usize, is_narrow: bool) -> Rule {
     let name = ["a", "b", "c"][config];
-    Rule::Pattern { glob: format!("{name}-{}*", if is_narrow { "s" } else { "" }) }
+    Rule::Pattern { glob: format!("[{name}x]-{}*", if is_narrow { "s" } else { "" }) }
 }
 
 fn leave_for(seen: &Said<Record>, kind: LeaveKind) -> LeaveBody {

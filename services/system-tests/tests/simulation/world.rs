@@ -8,7 +8,7 @@ use broker::{
 };
 use coordinator::{CoordinatorParts, CoordinatorSettings};
 use proto_msgs::{
-    ItemName, MemberId, RecordId, Timestamp,
+    ItemName, MemberId, RecordId, Sequence, Timestamp,
     api::LeaveBody,
     subject::Subjects,
     vault::{Side, VaultIdentity},
@@ -47,6 +47,8 @@ pub struct World {
     pub decisions: Vec<(Timestamp, Ask)>,
     /// Leave that operators gave, whatever became of it.
     pub leaves: Vec<(RecordId, LeaveBody)>,
+    /// Held deletes as they were listed for somebody who then released them, whatever became of it.
+    pub releases: Vec<(RecordId, Sequence)>,
     /// What operators asked, and what they were told.
     pub answers: Rc<RefCell<Vec<String>>>,
     /// When something first happened to a member, whose clock or ear is not to be relied on from then on.
@@ -110,6 +112,7 @@ impl World {
             windows: Vec::new(),
             decisions: Vec::new(),
             leaves: Vec::new(),
+            releases: Vec::new(),
             answers: Rc::default(),
             struck: BTreeMap::new(),
             processes: JoinSet::new(),

@@ -5,8 +5,8 @@ mod any;
 use super::super::{page as plan_page, *};
 use crate::fixtures::{REVISION, at, baseline, config, item, page, record, side};
 use proto_msgs::{
-    ConfigId, DriftPolicy, Record, Rule, Sequence,
-    record::{Arrival, Leave, LeaveKind},
+    ConfigId, DriftPolicy, Epoch, MessageId, Record, Rule, Sequence,
+    record::{Arrival, Leave, LeaveKind, UnresolvedAttempt},
     vault::DeletedMeta,
     worker::InventoryPage,
 };
@@ -240,6 +240,26 @@ fn a_delete_that_is_due_is_marked_and_ends_as_a_tombstone_from_which_a_first_wri
     assert_eq!(again.propagating(DeleteTrigger::Purged).action(), None);
     let back = Scene::new(tombstone, complete(At::Live(9)), complete(At::Nowhere)).taken().unwrap();
     assert_eq!((back.status, back.deleted_at), (Status::Pending, Some(at(9))));
+}
+
+#[test]
+fn a_delete_whose_answer_was_lost_is_not_looked_for_before_its_time_though_its_item_is_back() {
+    let open = UnresolvedAttempt {
+        operation: MessageId::from_random(1),
+        worker: "worker-1".parse().unwrap(),
+        epoch: Epoch(1),
+        started: at(1),
+        source_version: None,
+        source_updated: None,
+        x5t: None,
+        deletes: true,
+    };
+    let due = Record { status: Status::Retrying, delete: Some(DeleteTrigger::Purged), ..active("a", 1) };
+    let back = |unresolved| {
+        Scene::new(Record { unresolved, ..due.clone() }, complete(At::Live(9)), complete(AS_LEFT)).action()
+    };
+    assert_eq!(back(Some(open)), None);
+    assert!(matches!(back(None), Some(Action::Sync { thorough: true, .. })));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use domain::timing::ATTEMPT_MAY_BE_REPEATED_AFTER;
 use proto_msgs::{Record, RecordId, Status, Timestamp, record::OutcomeKind, vault::Side};
 
-use super::{Evidence, Violation, broken};
+use super::{Evidence, Violation, broken, writes};
 use crate::{
     history::{Said, short},
     scenario::{Blow, Event},
@@ -162,6 +162,8 @@ pub fn no_idle_attempt(evidence: &Evidence<'_>, violations: &mut Vec<Violation>)
                 && touch.at.plus(LISTING_AGE) >= before.at
                 && (touch.at <= said.at || touch.side == Side::Target)
         });
+        let mut by_rivals = writes::by_rivals(evidence, *item);
+        let was_touched = was_touched || by_rivals.any(|at| at.plus(LISTING_AGE) >= before.at && at <= said.at);
         let has_leave = evidence.history.configs.get(&id.config).into_iter().flatten().any(|config| {
             config.sequence.0 == is.revision.0 && config.envelope.body.spec.behaviour.overwrite_on_conflict
         });

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use domain::timing::MISS_GAP_MIN;
-use proto_msgs::{Record, RunId, Timestamp, config::DeleteTrigger, record::Arrival, vault::Side};
+use proto_msgs::{Record, RunId, Status, Timestamp, config::DeleteTrigger, record::Arrival, vault::Side};
 use vault::Operation;
 
 use super::{
@@ -42,7 +42,7 @@ pub fn only_ours(evidence: &Evidence<'_>, violations: &mut Vec<Violation>) {
         };
         let before = live(write.done.before.as_ref());
         let is_own = before.is_some_and(|before| {
-            let older = evidence.writes[..number].iter();
+            let older = evidence.writes[..number].iter().filter(|older| older.item == write.item);
             older.filter_map(|older| live(older.done.after.as_ref())).any(|version| version.id == before.id)
         });
         let left = intent.record().baseline.as_ref();
@@ -131,15 +131,34 @@ fn source(evidence: &Evidence<'_>, write: &Write, from: Timestamp) -> Vec<Where>
     seen
 }
 
-/// Nobody releases anything here, so that what the breaker holds stays.
+/// What somebody released is not counted: how many go then is their business.
 pub fn few(evidence: &Evidence<'_>, violations: &mut Vec<Violation>) {
     let mut counts: BTreeMap<_, Vec<&Write>> = BTreeMap::new();
-    deletes(evidence).for_each(|write| counts.entry(write.record.config).or_default().push(write));
+    let was_released = |write: &Write| evidence.world.releases.iter().any(|(record, _)| *record == write.record);
+    let by_itself = deletes(evidence).filter(|write| !was_released(write));
+    by_itself.for_each(|write| counts.entry(write.record.config).or_default().push(write));
     for (config, deleted) in counts {
         let records = evidence.history.records.keys().filter(|record| record.config == config).count();
         let most = ALWAYS_ALLOWED.max(NEVER_MORE.min(records.div_ceil(SHARE)));
         if deleted.len() > most {
             violations.push(broken(format!("{} deletes of {records} records", deleted.len()), &deleted[0].record));
+        }
+    }
+}
+
+/// A delete that goes on without a run goes on by a release, of exactly what was listed.
+pub fn released(evidence: &Evidence<'_>, violations: &mut Vec<Violation>) {
+    for (id, history) in &evidence.history.records {
+        for pair in history.windows(2) {
+            let [before, said] = pair else { continue };
+            let is = said.record();
+            let goes_on = before.record().status == Status::BlockedDeleteHeld
+                && is.status == Status::Pending
+                && is.delete.is_some()
+                && is.run.is_none();
+            if goes_on && !evidence.world.releases.contains(&(id.clone(), before.sequence)) {
+                violations.push(broken(format!("#{} after #{}", said.sequence, before.sequence), id));
+            }
         }
     }
 }

@@ -1,6 +1,9 @@
 //! Rules about what was written, read off what arrived at the vaults.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use domain::{
     compare::{attributes_equal, clears_a_time},
@@ -20,8 +23,9 @@ use super::{Evidence, Violation, attempts::is_first_intent, broken};
 use crate::{
     faults::Look,
     history::{History, Said},
+    scenario::Item,
     story::record_of,
-    world::{World, beginning},
+    world::{Touch, World, beginning, vault_name},
 };
 
 /// Between an overwrite's confirmation by the leader and the beginning of its call.
@@ -37,16 +41,27 @@ pub struct Write {
 }
 
 pub fn all(world: &World, history: &History, configs: &[ConfigId]) -> Vec<Write> {
-    let items = &world.scenario.items;
-    let of_target: BTreeMap<_, _> = (0..items.len())
-        .filter(|&item| items[item].config < configs.len())
-        .map(|item| ((items[item].kind, items[item].name.as_str()), item))
-        .collect();
+    let scenario = &world.scenario;
+    let mut of_target: BTreeMap<_, Vec<usize>> = BTreeMap::new();
+    for item in (0..scenario.items.len()).filter(|&item| scenario.items[item].config < configs.len()) {
+        let (Item { kind, name, .. }, vault) = (&scenario.items[item], scenario.vault(item, Side::Target));
+        of_target.entry((vault_name(vault), *kind, name.as_str())).or_default().push(item);
+    }
     let written = world.azure.done().into_iter().map(|done| {
-        let item = of_target[&(done.kind, done.item.as_str())];
-        let record = record_of(world, configs, item);
-        let said = history.records.get(&record).map(Vec::as_slice).unwrap_or_default();
-        let newest = said.iter().rposition(|said| said.at <= done.sent);
+        let said = |item: usize| {
+            let said = history.records.get(&record_of(world, configs, item)).map(Vec::as_slice).unwrap_or_default();
+            let newest = said.iter().rposition(|said| said.at <= done.sent);
+            (said, newest)
+        };
+        // Of all whose target it is: the one for which the worker last began.
+        let begun = |item: &usize| {
+            let (said, newest) = said(*item);
+            let own = said[..newest.map_or(0, |newest| newest + 1)].iter().rev();
+            own.filter(|said| said.is_intent() && *said.by == *done.by).map(|said| said.at).next()
+        };
+        let of_target = &of_target[&(done.vault.clone(), done.kind, done.item.as_str())];
+        let item = of_target.iter().copied().max_by_key(begun).expect("a target item is somebody's");
+        let (record, (_, newest)) = (record_of(world, configs, item), said(item));
         Write { done, record, item, newest }
     });
     written.collect()
@@ -162,12 +177,12 @@ pub fn stopped(evidence: &Evidence<'_>, violations: &mut Vec<Violation>) {
     }
 }
 
-/// Writes over a version that no worker had written, with that version and the intent.
+/// Writes over a version that no worker had written for that record, with that version and the intent.
 fn over_foreign<'a>(evidence: &'a Evidence<'_>) -> impl Iterator<Item = (&'a Write, &'a Version, &'a Said<Record>)> {
-    let mut own: Vec<&VersionId> = Vec::new();
+    let mut own: Vec<(usize, &VersionId)> = Vec::new();
     evidence.writes.iter().filter_map(move |write| {
-        let foreign = live(write.done.before.as_ref()).filter(|before| !own.contains(&&before.id));
-        own.extend(live(write.done.after.as_ref()).map(|version| &version.id));
+        let foreign = live(write.done.before.as_ref()).filter(|before| !own.contains(&(write.item, &before.id)));
+        own.extend(live(write.done.after.as_ref()).map(|version| (write.item, &version.id)));
         let (_, intent) = write.intent(evidence)?;
         Some((write, foreign?, intent))
     })
@@ -208,11 +223,44 @@ pub fn no_overwrite(evidence: &Evidence<'_>, violations: &mut Vec<Violation>) {
 /// Whether what was there came after the worker last looked: Azure has no compare-and-set.
 fn came_after_look(evidence: &Evidence<'_>, write: &Write) -> bool {
     let Some(looked) = write.call(evidence, false) else { return false };
+    let is_between = |at: Timestamp| at >= looked && at <= write.done.at;
     let mut touches = evidence.world.touches.iter();
-    touches.any(|touch| {
-        let is_between = touch.at >= looked && touch.at <= write.done.at;
-        touch.item == write.item && touch.side == Side::Target && is_between
-    })
+    let by_owner = |touch: &Touch| touch.item == write.item && touch.side == Side::Target && is_between(touch.at);
+    touches.any(by_owner) || by_rivals(evidence, write.item).any(is_between)
+}
+
+/// When other configs wrote to an item's target: one of them may have owned it and be gone, or its write came late.
+pub fn by_rivals<'a>(evidence: &'a Evidence<'_>, item: usize) -> impl Iterator<Item = Timestamp> + 'a {
+    let rivals: BTreeSet<usize> = evidence.world.scenario.rivals(item).collect();
+    evidence.writes.iter().filter(move |write| rivals.contains(&write.item)).map(|write| write.done.at)
+}
+
+/// A target item belongs to the config that wrote or adopted it, for as long as that is there.
+pub fn one_owner(evidence: &Evidence<'_>, violations: &mut Vec<Violation>) {
+    for write in &evidence.writes {
+        let Some(first) = write.first_intent(evidence) else { continue };
+        if evidence.world.scenario.rivals(write.item).any(|rival| owns(evidence, rival, first.at)) {
+            violations.push(write.say("it is another config's"));
+        }
+    }
+    let items = 0..evidence.world.scenario.items.len();
+    let end = evidence.world.now();
+    for item in items.filter(|&item| owns(evidence, item, end)) {
+        if evidence.world.scenario.rivals(item).any(|rival| owns(evidence, rival, end)) {
+            let record = record_of(evidence.world, evidence.configs, item);
+            violations.push(broken("two configs say that it is theirs".to_owned(), &record));
+        }
+    }
+}
+
+/// Whether an item's config had written or adopted it by then, and was not deleted.
+fn owns(evidence: &Evidence<'_>, item: usize, by: Timestamp) -> bool {
+    let id = record_of(evidence.world, evidence.configs, item);
+    let mut edits = evidence.history.configs.get(&id.config).into_iter().flatten();
+    let is_deleted = edits.any(|edit| edit.envelope.body.deleted && edit.at <= by);
+    let history = evidence.history.records.get(&id).map(Vec::as_slice).unwrap_or_default();
+    let newest = history.iter().rev().find(|said| said.at <= by).map(Said::record);
+    !is_deleted && newest.is_some_and(|record| record.baseline.is_some() && !record.removed)
 }
 
 /// What drifted is left to the config's policy, and to whoever corrects it.
@@ -236,11 +284,11 @@ pub fn no_drift_overwritten(evidence: &Evidence<'_>, violations: &mut Vec<Violat
 }
 
 pub fn no_equal_write(evidence: &Evidence<'_>, violations: &mut Vec<Violation>) {
-    let mut own: Vec<VersionId> = Vec::new();
+    let mut own: Vec<(usize, VersionId)> = Vec::new();
     for write in &evidence.writes {
         let (before, after) = (live(write.done.before.as_ref()), live(write.done.after.as_ref()));
-        let is_own = before.is_some_and(|before| own.contains(&before.id));
-        own.extend(after.filter(|_| write.creates()).map(|version| version.id.clone()));
+        let is_own = before.is_some_and(|before| own.contains(&(write.item, before.id.clone())));
+        own.extend(after.filter(|_| write.creates()).map(|version| (write.item, version.id.clone())));
         let (Some(before), Some(after), true, true) = (before, after, is_own, write.creates()) else { continue };
         // What is switched off cannot be read, so that only the version tells what is in it; and of two that were made in
         // one second, Azure does not tell which one is the newest.

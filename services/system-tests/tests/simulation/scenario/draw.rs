@@ -55,6 +55,9 @@ impl Scenario {
         if scenario.configs.iter().any(|config| config.deletes.is_some()) {
             scenario.chaos = LONG_CHAOS;
         }
+        if scenario.configs.len() > 1 && chance.permille(350) {
+            scenario.add_rivals(&mut chance);
+        }
         scenario.fill(&mut chance);
         scenario
     }
@@ -77,6 +80,24 @@ impl Scenario {
         self.events.sort_by_key(|(at, _)| *at);
     }
 
+    /// Two configs that write to one target, and names that both match, as everybody does who shares a source with them.
+    fn add_rivals(&mut self, chance: &mut Chance) {
+        self.configs[1].target = self.configs[0].target;
+        let sources = [self.configs[0].source, self.configs[1].source];
+        for _ in 0..1 + chance.below(3) {
+            let name = format!("x-s{}", self.items.len());
+            let at_target = if chance.permille(800) { First::Absent } else { First::Live };
+            for config in (0..self.configs.len()).filter(|&config| sources.contains(&self.configs[config].source)) {
+                let (kind, name) = (ItemType::Secrets, name.clone());
+                self.items.push(Item { config, kind, name, at_source: First::Live, at_target });
+            }
+        }
+        // Sooner or later one of them is gone, with all it owned.
+        if chance.permille(300) {
+            self.events.push((self.moment(chance), Event::Config(chance.below(2), Edit::Delete)));
+        }
+    }
+
     fn moment(&self, chance: &mut Chance) -> Duration {
         chance.millis(0, u64::try_from(self.chaos.as_millis()).unwrap_or(u64::MAX))
     }
@@ -87,7 +108,7 @@ impl Scenario {
             Set, Set, Set, Set, Set, Retag, Retag, Retag, Expire, Disable, Enable, Enable, Delete, Recover, Recover,
             Purge,
         ];
-        const AT_TARGET: [Change; 10] = [Set, Set, Retag, Disable, Enable, Delete, Recover, Purge, Copy, Copy];
+        const AT_TARGET: [Change; 11] = [Set, Set, Retag, Expire, Disable, Enable, Delete, Recover, Purge, Copy, Copy];
         for _ in 0..chance.below(self.items.len() * 3 + 1) {
             let (item, at) = (chance.below(self.items.len()), self.moment(chance));
             if chance.permille(150) {
@@ -115,6 +136,20 @@ impl Scenario {
                 self.events.push((at, Event::Source(item, Change::Delete)));
                 self.events.push((at + Duration::from_millis(10), Event::Source(item, Change::Purge)));
             }
+            let due = at + chance.millis(310_000, 340_000);
+            self.events.push((at + chance.millis(100, 9_000), Event::Ask(config, Ask::Expand)));
+            self.events.push((due, Event::Ask(config, Ask::Expand)));
+            for _ in 0..chance.below(3) {
+                let (wait, age) = (chance.millis(2_000, 60_000), chance.millis(0, 30_000));
+                self.events.push((due + wait, Event::Ask(config, Ask::Release(age))));
+            }
+        }
+        if let Some(config) = self.deleting().filter(|_| chance.permille(300)) {
+            // What was there before Keyferry came, and is adopted.
+            let item = self.add_secret(config);
+            self.items[item].at_target = First::Equal;
+            self.events.push((at, Event::Source(item, Change::Delete)));
+            self.events.push((at + Duration::from_millis(10), Event::Source(item, Change::Purge)));
             self.events.push((at + chance.millis(100, 9_000), Event::Ask(config, Ask::Expand)));
             self.events.push((at + chance.millis(310_000, 340_000), Event::Ask(config, Ask::Expand)));
         }
@@ -166,6 +201,9 @@ impl Scenario {
             if chance.permille(400) {
                 self.add_change_of_mind(chance, config);
             }
+            if chance.permille(250) {
+                self.add_bulk_decision(chance, config);
+            }
         }
     }
 
@@ -212,6 +250,21 @@ impl Scenario {
         }
     }
 
+    /// Somebody looks at all that drifted, or is in conflict, and decides a while later; meanwhile there may be more.
+    fn add_bulk_decision(&mut self, chance: &mut Chance, config: usize) {
+        let at = self.moment(chance);
+        let of_config: Vec<_> = (0..self.items.len()).filter(|&item| self.items[item].config == config).collect();
+        for changed in [at, at + chance.millis(5_100, 6_000)] {
+            for &item in of_config.iter().filter(|_| chance.permille(400)) {
+                self.events.push((changed, Event::Target(item, Change::Set)));
+            }
+            self.events.push((changed + Duration::from_millis(10), Event::Ask(config, Ask::Expand)));
+        }
+        let answer = chance.pick(&[Answer::Correct, Answer::Accept]);
+        let ask = Ask::LeaveAll(answer, chance.millis(0, 9_000));
+        self.events.push((at + Duration::from_secs(5), Event::Ask(config, ask)));
+    }
+
     /// Somebody gives leave to overwrite and takes it back while that is done, with workers that hear of it late, or are
     /// asked late.
     fn add_change_of_mind(&mut self, chance: &mut Chance, config: usize) {
@@ -252,9 +305,7 @@ impl Scenario {
     /// Items whose delete is due come back between the listing that misses them and their delete, as everything that is
     /// asked takes long.
     fn add_late_returns(&mut self, chance: &mut Chance) {
-        let Some(config) = (0..self.configs.len()).find(|&config| self.configs[config].deletes.is_some()) else {
-            return;
-        };
+        let Some(config) = self.deleting() else { return };
         let is_purged = self.configs[config].deletes == Some(DeleteTrigger::Purged);
         let (at, lag) = (chance.millis(15_000, 60_000), chance.millis(500, 3_500));
         let due = at + chance.millis(310_000, 340_000);
@@ -273,6 +324,11 @@ impl Scenario {
             self.events.push((due, Event::Member(coordinator, Blow::Slow(lag))));
             self.events.push((due + Duration::from_secs(40), Event::Member(coordinator, Blow::Mend)));
         }
+    }
+
+    /// A config that propagates deletes.
+    fn deleting(&self) -> Option<usize> {
+        (0..self.configs.len()).find(|&config| self.configs[config].deletes.is_some())
     }
 
     /// One more item that is there at first, at the source alone.
