@@ -204,6 +204,8 @@ pub enum CommandReply {
     /// It is in the log, for that many records.
     Done {
         records: u64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        passed_over: Option<PassedOver>,
         correlation_id: CorrelationId,
     },
     Refused {
@@ -269,7 +271,19 @@ pub struct ControlView {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Done {
     pub records: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passed_over: Option<PassedOver>,
     pub correlation_id: CorrelationId,
+}
+
+/// Records of a decision about many that are as they were.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PassedOver {
+    pub records: u64,
+    /// One of them, and why.
+    pub key: RecordKey,
+    pub detail: String,
+    pub fix: String,
 }
 
 /// Answer to a request whose work goes on (202).

@@ -4,6 +4,8 @@
 //! nothing has to be folded. An intent without outcome ([`Record::unresolved`]) and an outcome that came too late
 //! ([`Record::late`]) are carried forward by whoever appends, until a read of the target settles them.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -223,6 +225,9 @@ pub struct AttemptReport {
     /// The end whose call failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed: Option<Side>,
+    /// The ends whose vault answered a call as it should.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub answered: BTreeSet<Side>,
     /// For how long, in milliseconds, if it said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u64>,

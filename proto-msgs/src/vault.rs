@@ -67,6 +67,20 @@ pub struct Attributes {
     pub key_operations: Option<BTreeSet<String>>,
 }
 
+impl Attributes {
+    /// Of an item that is enabled, and has nothing else.
+    pub const fn plain() -> Self {
+        Self {
+            enabled: true,
+            not_before: None,
+            expires: None,
+            content_type: None,
+            tags: BTreeMap::new(),
+            key_operations: None,
+        }
+    }
+}
+
 /// How a key gets new versions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -12,7 +12,7 @@ use std::{collections::BTreeSet, fmt::Debug, fs, path::PathBuf};
 
 use proto_msgs::{
     Config, ConfigSpec, Encoding, Envelope, Epoch, Message, MessageId, Record, Revision, RunId, SetHash, Status,
-    api::{CommandReply, ConfigCommand, ConfigQuery, ConfigReply, NameReservation},
+    api::{CommandReply, ConfigCommand, ConfigQuery, ConfigReply, NameReservation, PassedOver},
     config::Control,
     record::AttemptReport,
     run::{Run, Trigger},
@@ -34,7 +34,9 @@ fn every_message_reads_its_golden_bytes_and_writes_the_newest() {
     checked.message("record_seen", seen());
     checked.message("record_deleting", deleting());
     let failed = AttemptReport { failed: Some(Side::Target), ..report() };
-    checked.message("record_failed_side", Record { last_attempt: Some(failed), ..record() });
+    checked.message("record_failed_side", Record { last_attempt: Some(failed.clone()), ..record() });
+    let answered = AttemptReport { answered: [Side::Source].into(), ..failed };
+    checked.message("record_answered_side", Record { last_attempt: Some(answered), ..record() });
     checked.message("run_follow_up", Run { trigger: Trigger::FollowUp, follow_up: 2, ..run() });
     checked.message("config", config());
     let paused = ConfigSpec { paused: true, ..config().spec };
@@ -78,7 +80,11 @@ fn questions_and_commands(checked: &mut Checked) {
     let all = ConfigCommand::SetEnabledAll { actor: actor.clone(), enabled: true, set: set() };
     checked.message("config_command_set_enabled_all", all);
     checked.message("config_command_release", ConfigCommand::ReleaseDeletes { actor, hash: SetHash(7) });
-    checked.message("command_reply_done", CommandReply::Done { records: 3, correlation_id: correlation() });
+    let done = |passed_over| CommandReply::Done { records: 3, passed_over, correlation_id: correlation() };
+    checked.message("command_reply_done", done(None));
+    let (detail, fix) = ("nothing is there".to_owned(), "correct it".to_owned());
+    let passed_over = PassedOver { records: 2, key: record().id.key(), detail, fix };
+    checked.message("command_reply_done_in_part", done(Some(passed_over)));
 }
 
 #[test]

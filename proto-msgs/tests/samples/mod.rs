@@ -1,6 +1,6 @@
 //! One message of each kind, as the golden files have them.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use proto_msgs::{
     Behaviour, Config, ConfigId, ConfigSpec, CorrelationId, Epoch, ErrorCode, ItemType, MemberId, MessageId, Record,
@@ -98,6 +98,7 @@ pub fn report() -> AttemptReport {
         azure_request_id: Some("8f2c".to_owned()),
         throttled: None,
         failed: None,
+        answered: BTreeSet::new(),
         retry_after_ms: None,
     }
 }

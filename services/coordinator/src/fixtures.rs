@@ -37,21 +37,10 @@ pub(crate) fn entry<T: Message>(body: T, sequence: u64) -> Entry<T> {
     Entry { envelope, sequence: Sequence(sequence), time: at(0) }
 }
 
-fn attributes() -> Attributes {
-    Attributes {
-        enabled: true,
-        not_before: None,
-        expires: None,
-        content_type: None,
-        tags: Default::default(),
-        key_operations: None,
-    }
-}
-
 pub(crate) fn item(name: &str, updated: Timestamp) -> ItemMeta {
     ItemMeta {
         name: name.parse().unwrap(),
-        attributes: attributes(),
+        attributes: Attributes::plain(),
         created: Some(updated),
         updated: Some(updated),
         managed: false,
@@ -64,7 +53,12 @@ pub(crate) fn listed(name: &str) -> Listed {
 }
 
 pub(crate) fn side(updated: Timestamp) -> SideState {
-    SideState { version: Some("v1".parse().unwrap()), updated: Some(updated), attributes: attributes(), x5t: None }
+    SideState {
+        version: Some("v1".parse().unwrap()),
+        updated: Some(updated),
+        attributes: Attributes::plain(),
+        x5t: None,
+    }
 }
 
 pub(crate) fn baseline() -> Baseline {
@@ -107,6 +101,7 @@ pub(crate) fn report(outcome: OutcomeKind) -> AttemptReport {
         azure_request_id: None,
         throttled: None,
         failed: None,
+        answered: BTreeSet::new(),
         retry_after_ms: None,
     }
 }

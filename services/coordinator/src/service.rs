@@ -241,8 +241,8 @@ impl Service {
                 None => self.load(id, tenure.epoch),
             }
         }
-        let running = &self.running;
-        self.vaults.retain(|uri, _| running.values().any(|running| running.vaults.contains(uri)));
+        let used: BTreeSet<&String> = self.running.values().flat_map(|running| &running.vaults).collect();
+        self.vaults.retain(|uri, _| used.contains(uri));
     }
 
     /// Says to each target vault's claims which configs write there; another tenure begins with none.

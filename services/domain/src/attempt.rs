@@ -112,6 +112,14 @@ pub fn thorough_write(kind: ItemType, source: &SideState, look: &Look, baseline:
             }
             same_content(kind, source, state, baseline)
         }
+        Look::Disabled { .. } | Look::Unreadable { .. } | Look::Present { same_content: false, .. }
+            if kind == ItemType::Keys && !is_new_version(kind, source, &baseline.source) =>
+        {
+            key_exists(
+                "the target has another version of the key than Keyferry left there, and a restore cannot replace it: \
+                 delete and purge it there, then correct the drift, and it is restored with all versions",
+            )
+        }
         Look::Disabled { .. } | Look::Unreadable { .. } | Look::Present { same_content: false, .. } => {
             new_version(kind)
         }
@@ -203,14 +211,15 @@ fn new_version(kind: ItemType) -> Decision {
 }
 
 fn attributes_changed(kind: ItemType, before: &Attributes, after: &Attributes) -> Decision {
-    let is_content =
-        clears_a_time(kind, before, after) || (kind != ItemType::Keys && mutant::is(Mutant::UpdateIsWrite));
+    let clears = clears_a_time(kind, before, after) && !mutant::is(Mutant::ClearedTimeIsKept);
+    let is_content = clears || (kind != ItemType::Keys && mutant::is(Mutant::UpdateIsWrite));
     match (is_content, kind) {
         (false, _) => Decision::Update,
         (true, ItemType::Secrets | ItemType::Certificates) => Decision::Write,
         (true, ItemType::Keys) => Decision::block(
             ErrorCode::AttributeCannotBeCleared,
-            "the source has no expiry or not-before any more, and Azure cannot clear one on an existing key version",
+            "the target has an expiry or not-before that the source has not, and Azure cannot clear one on an existing \
+             key version",
         ),
     }
 }
@@ -285,8 +294,12 @@ mod tests {
         let on = Behaviour { overwrite_on_conflict: true, ..Behaviour::default() };
         let first = first_write(ItemType::Keys, &side("s1", 1), &present(false), &on, None);
         let later = later_write(ItemType::Keys, &side("s2", 2), &baseline(side("s1", 1), 10));
-        for decision in [first, later] {
-            assert!(matches!(decision, Decision::Block { code: ErrorCode::TargetKeyExists, .. }), "{decision:?}");
+        let replaced = thorough_write(ItemType::Keys, &side("s1", 1), &present(false), &baseline(side("s1", 1), 10));
+        for (decision, by) in [(first, "at the target"), (later, "at the source"), (replaced, "correct the drift")] {
+            let Decision::Block { code: ErrorCode::TargetKeyExists, message } = decision else {
+                panic!("{decision:?}")
+            };
+            assert!(message.contains(by), "{message}");
         }
     }
 

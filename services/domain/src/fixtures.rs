@@ -63,14 +63,7 @@ pub fn at(seconds: i64) -> Timestamp {
 }
 
 pub fn attributes() -> Attributes {
-    Attributes {
-        enabled: true,
-        not_before: None,
-        expires: None,
-        content_type: None,
-        tags: Default::default(),
-        key_operations: None,
-    }
+    Attributes::plain()
 }
 
 pub fn item(name: &str, updated: i64) -> ItemMeta {
@@ -128,6 +121,7 @@ pub fn report(outcome: OutcomeKind) -> AttemptReport {
         azure_request_id: None,
         throttled: None,
         failed: None,
+        answered: BTreeSet::new(),
         retry_after_ms: None,
     }
 }

@@ -8,6 +8,7 @@ use proto_msgs::{
     ErrorCode, ItemName, Record, RecordKey, RunId, Sequence, Status, Timestamp, VersionId,
     config::DeleteTrigger,
     record::{Arrival, Baseline, LeaveKind, Miss},
+    vault::CallCounts,
 };
 
 use crate::compare::print_of;
@@ -39,6 +40,8 @@ pub struct IndexEntry {
     pub run: Option<RunId>,
     /// When the last attempt that came to an end began.
     pub attempted: Option<Timestamp>,
+    /// What that attempt called.
+    pub calls: CallCounts,
 }
 
 /// A baseline, in short.
@@ -87,6 +90,7 @@ impl IndexEntry {
             target_version: record.target_seen.as_ref().and_then(|seen| seen.version.clone()),
             run: record.run,
             attempted: record.last_attempt.as_ref().map(|report| report.started),
+            calls: record.last_attempt.as_ref().map(|report| report.calls).unwrap_or_default(),
         }
     }
 

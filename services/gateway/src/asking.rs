@@ -84,7 +84,9 @@ pub async fn decision(
     command: ConfigCommand,
 ) -> Result<Done, Failure> {
     match tell(parts, caller, config, command, THOROUGH).await? {
-        CommandReply::Done { records, correlation_id } => Ok(Done { records, correlation_id }),
+        CommandReply::Done { records, passed_over, correlation_id } => {
+            Ok(Done { records, passed_over, correlation_id })
+        }
         CommandReply::Accepted { .. } => Err(stranger()),
         CommandReply::Refused { refusal } => Err(refusal.into()),
     }

@@ -1,7 +1,10 @@
 //! Pages: limits and opaque cursors.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use proto_msgs::api::{PAGE_DEFAULT, PAGE_MAX, Page};
+use proto_msgs::{
+    ConfigId,
+    api::{PAGE_DEFAULT, PAGE_MAX, Page},
+};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::failure::Failure;
@@ -48,6 +51,11 @@ impl Paging {
             place => Ok(place.map(|place| place.after)),
         }
     }
+}
+
+/// The owner of a config's list of that name: its other lists have the same keys.
+pub fn of_config(list: &str, config: ConfigId) -> (String, ConfigId) {
+    (list.to_owned(), config)
 }
 
 pub fn encode<T: Serialize>(place: &T) -> String {

@@ -227,14 +227,7 @@ fn name(text: &str) -> ItemName {
 }
 
 pub(crate) fn plain() -> Attributes {
-    Attributes {
-        enabled: true,
-        not_before: None,
-        expires: None,
-        content_type: None,
-        tags: BTreeMap::new(),
-        key_operations: None,
-    }
+    Attributes::plain()
 }
 
 fn tagged(name: &str, value: &str) -> Attributes {

@@ -300,14 +300,7 @@ pub(crate) fn name() -> ItemName {
 }
 
 pub(crate) fn on() -> Attributes {
-    Attributes {
-        enabled: true,
-        not_before: None,
-        expires: None,
-        content_type: None,
-        tags: Default::default(),
-        key_operations: None,
-    }
+    Attributes::plain()
 }
 
 pub(crate) fn off() -> Attributes {

@@ -15,7 +15,7 @@ use futures::{StreamExt, stream};
 use proto_msgs::{
     ConfigId, CorrelationId, ErrorCode, Record, RecordId, RecordKey, Revision, Run, RunId, Sequence, Status,
     run::{Phase, RunEnd, Trigger},
-    vault::{CallFailure, Detail, Side},
+    vault::{CallCounts, CallFailure, Detail, Side},
 };
 
 use super::{
@@ -164,7 +164,7 @@ pub(super) fn replaced_at_last(last: Option<&Run>) -> Option<String> {
 }
 
 /// Counts what a plan asks of a run. What an earlier owner of the run brought to an end or left under way is part of it
-/// still.
+/// still, with the calls that the log tells of.
 fn count(index: &Index, run: &mut ActiveRun, planned: &Plan) {
     let steps: BTreeMap<_, _> = planned.steps.iter().map(|step| (&step.key, &step.action)).collect();
     let is_due = |key: &RecordKey| steps.get(key).is_some_and(|action| is_attempt(action));
@@ -177,6 +177,10 @@ fn count(index: &Index, run: &mut ActiveRun, planned: &Plan) {
     let due = steps.keys().filter(|key| is_due(key)).count();
     let counts = &mut run.state.counts;
     counts.attempted = done.len() as u64;
+    let mut made = CallCounts::default();
+    done.iter().filter_map(|key| index.get(key)).for_each(|entry| made += entry.calls);
+    counts.calls.get = counts.calls.get.max(made.get);
+    counts.calls.set = counts.calls.set.max(made.set);
     counts.planned = (due + under_way.len() + done.len()) as u64;
     // A record with a step was not counted as unchanged.
     let stepless = done.iter().chain(&under_way).filter(|key| !steps.contains_key(*key)).count() as u64;

@@ -12,12 +12,13 @@ use domain::{
     index::IndexEntry,
     leave::{self, set_hash},
     lifecycle,
+    mutant::{self, Mutant},
 };
 use futures::{StreamExt, stream};
 use proto_msgs::{
     CorrelationId, ErrorCode, ItemType, Record, RecordId, RecordKey, RequestCode, Revision, ScheduleMode, Sequence,
     SetHash, Status, Timestamp,
-    api::{CommandReply, LeaveBody, RecordFilter, SetBody},
+    api::{CommandReply, LeaveBody, PassedOver, RecordFilter, SetBody},
     error::Refusal,
     record::{Leave, LeaveKind},
     run::Trigger,
@@ -70,7 +71,7 @@ enum Made {
     Written(Box<Entry<Record>>),
     /// It is so already.
     Needless,
-    Refused(Refusal),
+    Refused(RecordKey, Refusal),
 }
 
 impl ConfigActor {
@@ -142,7 +143,7 @@ impl ConfigActor {
     ) -> Result<Vec<Seen>, Refusal> {
         let filter = Filter::new(&set.filter)?;
         let records: Vec<_> = filter.of(&self.index).collect();
-        if set_hash(records.iter().copied()) != set.hash {
+        if set_hash(records.iter().copied()) != set.hash && !mutant::is(Mutant::AnySetIsDecided) {
             let detail = "the records that match are others, or in other states, than those that were listed";
             return Err(Refusal::new(RequestCode::StaleView, detail, "list them again, then decide"));
         }
@@ -279,27 +280,36 @@ async fn make(frame: Frame, seen: Seen) -> Made {
     match written.await {
         Ok(Some(entry)) => Made::Written(Box::new(entry)),
         Ok(None) => Made::Needless,
-        Err(refusal) => Made::Refused(refusal),
+        Err(refusal) => Made::Refused(seen.id.key(), refusal),
     }
 }
 
-/// Of many, what is in the log counts; of one, or where nothing is, why not. A log that could not be written is said in
-/// any case: how much of it is there is not known.
+/// Of many, what is in the log counts, and what is passed over is told; of one, or where nothing is, why not. A log that
+/// could not be written is said in any case: how much of it is there is not known.
 fn answer(made: &[Made], correlation_id: CorrelationId) -> CommandReply {
     let records = made.iter().filter(|made| matches!(made, Made::Written(_))).count() as u64;
     let refused = |made: &Made| match made {
-        Made::Refused(refusal) => Some(refusal.clone()),
+        Made::Refused(key, refusal) => Some((key.clone(), refusal.clone())),
         Made::Written(_) | Made::Needless => None,
     };
-    let mut refusals = made.iter().filter_map(refused);
-    let broken = refusals.clone().find(|refusal| refusal.code == RequestCode::Unavailable);
-    match broken.or_else(|| refusals.next().filter(|_| records == 0)) {
-        Some(refusal) if records > 0 => {
+    let refusals: Vec<_> = made.iter().filter_map(refused).collect();
+    let broken = refusals.iter().find(|(_, refusal)| refusal.code == RequestCode::Unavailable);
+    let (count, first) = (refusals.len() as u64, refusals.first());
+    match broken.or_else(|| first.filter(|_| records == 0)) {
+        Some((_, refusal)) if records > 0 => {
             let detail = format!("{records} of {} records were written: {}", made.len(), refusal.detail);
-            CommandReply::Refused { refusal: Refusal { detail, ..refusal } }
+            CommandReply::Refused { refusal: Refusal { detail, ..refusal.clone() } }
         }
-        Some(refusal) => CommandReply::Refused { refusal },
-        None => CommandReply::Done { records, correlation_id },
+        Some((_, refusal)) => CommandReply::Refused { refusal: refusal.clone() },
+        None => {
+            let passed_over = first.cloned().map(|(key, Refusal { detail, fix, .. })| PassedOver {
+                records: count,
+                key,
+                detail,
+                fix,
+            });
+            CommandReply::Done { records, passed_over, correlation_id }
+        }
     }
 }
 
@@ -333,9 +343,15 @@ mod tests {
         Made::Written(Box::new(entry(record(1, "a", Status::Active), 1)))
     }
 
-    fn code(made: &[Made]) -> Result<u64, RequestCode> {
+    fn refused() -> Made {
+        Made::Refused(record(1, "b", Status::Drifted).id.key(), went_on())
+    }
+
+    fn code(made: &[Made]) -> Result<(u64, u64), RequestCode> {
         match answer(made, CorrelationId::from_random(1)) {
-            CommandReply::Done { records, .. } => Ok(records),
+            CommandReply::Done { records, passed_over, .. } => {
+                Ok((records, passed_over.map_or(0, |passed_over| passed_over.records)))
+            }
             CommandReply::Refused { refusal } => Err(refusal.code),
             CommandReply::Accepted { .. } => unreachable!("a decision starts nothing"),
         }
@@ -343,12 +359,12 @@ mod tests {
 
     #[test]
     fn an_answer_counts_what_is_in_the_log_and_refuses_where_nothing_is() {
-        assert_eq!(code(&[written(), written()]), Ok(2));
-        assert_eq!(code(&[written(), Made::Needless]), Ok(1));
-        assert_eq!(code(&[Made::Needless]), Ok(0));
-        assert_eq!(code(&[written(), Made::Refused(went_on())]), Ok(1));
-        assert_eq!(code(&[Made::Refused(went_on())]), Err(RequestCode::StaleView));
-        let broken = Made::Refused(not_written(LogError::Unknown));
-        assert_eq!(code(&[written(), Made::Refused(went_on()), broken]), Err(RequestCode::Unavailable));
+        assert_eq!(code(&[written(), written()]), Ok((2, 0)));
+        assert_eq!(code(&[written(), Made::Needless]), Ok((1, 0)));
+        assert_eq!(code(&[Made::Needless]), Ok((0, 0)));
+        assert_eq!(code(&[written(), refused(), refused()]), Ok((1, 2)));
+        assert_eq!(code(&[refused()]), Err(RequestCode::StaleView));
+        let broken = Made::Refused(record(1, "c", Status::Drifted).id.key(), not_written(LogError::Unknown));
+        assert_eq!(code(&[written(), refused(), broken]), Err(RequestCode::Unavailable));
     }
 }

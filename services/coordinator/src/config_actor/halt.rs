@@ -33,9 +33,8 @@ impl ConfigActor {
     /// Why not.
     pub(super) fn halt(&self) -> Option<String> {
         self.parts.brake.reason().or_else(|| {
-            is_paused(&self.config).then(|| {
-                format!("the config is paused; `keyferry config resume {}` lets it go on", self.config.spec.name)
-            })
+            is_paused(&self.config)
+                .then(|| format!("the config is paused; `keyferry config resume {}` lets it go on", self.id()))
         })
     }
 

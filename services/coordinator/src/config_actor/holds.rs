@@ -4,11 +4,7 @@
 //! the hold; its failure says nothing new.
 
 use domain::health::{Held, Turn};
-use proto_msgs::{
-    ErrorCode, Record,
-    record::{AttemptReport, OutcomeKind},
-    vault::Side,
-};
+use proto_msgs::{ErrorCode, Record, record::AttemptReport, vault::Side};
 use runtime::BootTime;
 
 use super::{ConfigActor, ConfigParts, conditions};
@@ -41,8 +37,9 @@ impl ConfigParts {
 impl ConfigActor {
     /// Tells the vaults how an attempt ended.
     pub(super) fn judge_vaults(&self, record: &Record, attempt: &AttemptReport) {
-        let (now, verdict) = (self.parts.parts.origin.boot(), verdict(record, attempt));
-        for (side, said) in [(Side::Source, verdict.source), (Side::Target, verdict.target)] {
+        let now = self.parts.parts.origin.boot();
+        for side in [Side::Source, Side::Target] {
+            let said = said_of(side, record, attempt);
             let vault = self.parts.vault(side);
             match said {
                 Said::Nothing => {}
@@ -73,31 +70,12 @@ enum Said {
     Failed(ErrorCode),
 }
 
-/// What an attempt says of both.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Verdict {
-    source: Said,
-    target: Said,
-}
-
-fn verdict(record: &Record, attempt: &AttemptReport) -> Verdict {
-    let was_read = if attempt.source_version.is_some() { Said::Answered } else { Said::Nothing };
-    match attempt.outcome {
-        OutcomeKind::Written | OutcomeKind::Updated | OutcomeKind::Deleted => {
-            Verdict { source: Said::Answered, target: Said::Answered }
-        }
-        // Whether the target was looked at is not told.
-        OutcomeKind::Equal | OutcomeKind::Settled | OutcomeKind::Blocked => {
-            Verdict { source: Said::Answered, target: Said::Nothing }
-        }
-        OutcomeKind::Failed | OutcomeKind::Unknown => {
-            let failed = record.code.map_or(Said::Nothing, Said::Failed);
-            match attempt.failed {
-                Some(Side::Source) => Verdict { source: failed, target: Said::Nothing },
-                Some(Side::Target) => Verdict { source: was_read, target: failed },
-                None => Verdict { source: Said::Nothing, target: Said::Nothing },
-            }
-        }
+/// A call that failed tells more than those that were answered before it.
+fn said_of(side: Side, record: &Record, attempt: &AttemptReport) -> Said {
+    match record.code.filter(|_| attempt.failed == Some(side)) {
+        Some(code) => Said::Failed(code),
+        None if attempt.failed != Some(side) && attempt.answered.contains(&side) => Said::Answered,
+        None => Said::Nothing,
     }
 }
 
@@ -111,26 +89,34 @@ fn describe(held: &Held, now: BootTime) -> String {
 mod tests {
     use super::*;
     use crate::fixtures::{record, report};
-    use proto_msgs::Status;
+    use proto_msgs::{Status, record::OutcomeKind};
 
-    fn failed(code: ErrorCode, side: Side) -> Verdict {
-        let record = Record { code: Some(code), ..record(1, "a", Status::Retrying) };
-        verdict(&record, &AttemptReport { failed: Some(side), ..report(OutcomeKind::Failed) })
+    fn said(record: &Record, attempt: &AttemptReport) -> [Said; 2] {
+        [Side::Source, Side::Target].map(|side| said_of(side, record, attempt))
     }
 
     #[test]
-    fn a_failure_speaks_of_the_vault_whose_call_failed_and_of_no_other() {
+    fn a_failure_speaks_of_the_vault_whose_call_failed_and_of_another_that_answered() {
         let code = ErrorCode::TransientNetwork;
-        let at_source = Verdict { source: Said::Failed(code), target: Said::Nothing };
-        assert_eq!(failed(code, Side::Source), at_source);
-        let at_target = Verdict { source: Said::Nothing, target: Said::Failed(code) };
-        assert_eq!(failed(code, Side::Target), at_target);
+        let record = Record { code: Some(code), ..record(1, "a", Status::Retrying) };
+        let failed = |side, answered: &[Side]| AttemptReport {
+            failed: Some(side),
+            answered: answered.iter().copied().collect(),
+            ..report(OutcomeKind::Failed)
+        };
+        assert_eq!(said(&record, &failed(Side::Source, &[])), [Said::Failed(code), Said::Nothing]);
+        let at_target = failed(Side::Target, &[Side::Source, Side::Target]);
+        assert_eq!(said(&record, &at_target), [Said::Answered, Said::Failed(code)]);
     }
 
     #[test]
-    fn a_write_speaks_well_of_both_and_an_attempt_without_one_only_of_the_source() {
-        let of = |outcome| verdict(&record(1, "a", Status::Active), &report(outcome));
-        assert_eq!(of(OutcomeKind::Written), Verdict { source: Said::Answered, target: Said::Answered });
-        assert_eq!(of(OutcomeKind::Equal), Verdict { source: Said::Answered, target: Said::Nothing });
+    fn whatever_an_attempt_did_its_answers_speak_well_of_those_that_gave_them() {
+        let record = record(1, "a", Status::Active);
+        for outcome in [OutcomeKind::Equal, OutcomeKind::Settled, OutcomeKind::Blocked, OutcomeKind::Written] {
+            let source = AttemptReport { answered: [Side::Source].into(), ..report(outcome) };
+            assert_eq!(said(&record, &source), [Said::Answered, Said::Nothing]);
+            let both = AttemptReport { answered: [Side::Source, Side::Target].into(), ..report(outcome) };
+            assert_eq!(said(&record, &both), [Said::Answered, Said::Answered]);
+        }
     }
 }

@@ -201,8 +201,7 @@ impl ConfigActor {
         self.note_run(envelope, sequence);
         let mut active = ActiveRun::new(run, sequence, self.now());
         // What another owner planned or dispatched in this run belongs to it still.
-        let own = self.work.due_in(active.state.id);
-        active.outstanding = own.cloned().collect();
+        active.outstanding = self.work.due_in(active.state.id).cloned().collect();
         self.run = Some(active);
         self.standing.has_run.set(true);
         self.answer_waiting(context);

@@ -30,7 +30,7 @@ async fn a_vault_whose_calls_fail_alike_gets_probes_alone_until_one_succeeds() {
             assert_eq!(stage.attempted().len(), attempts, "nothing before the first minute is over");
             sleep(Duration::from_secs(60)).await;
             assert_eq!(stage.attempted().len(), attempts + 1, "one probe");
-            stage.world.borrow_mut().fate = Fate::Success;
+            stage.world.borrow_mut().fate = Fate::Settles;
             for name in ["a", "h"] {
                 stage.until_status(&config, name, Status::Active).await;
             }

@@ -20,7 +20,7 @@ use proto_msgs::{
     api::{CommandReply, ConfigCommand, ConfigQuery, ConfigReply, ConfigSummary, RecordFilter},
     config::Control,
     error::Refusal,
-    record::{Arrival, Baseline, OutcomeKind, UnresolvedAttempt},
+    record::{Arrival, AttemptReport, Baseline, OutcomeKind, UnresolvedAttempt},
     run::{Phase, RunCounts, Trigger},
     subject::{AnyWorker, Subjects},
     vault::{CallFailure, Detail, ItemMeta, Side, SideState},
@@ -43,6 +43,8 @@ pub(crate) const WORKER: &str = "worker-1";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fate {
     Success,
+    /// An older write turns out to be done.
+    Settles,
     Fails(ErrorCode, Side),
     /// Its intent is written, and nothing more.
     Hangs,
@@ -358,14 +360,15 @@ impl Hands {
             Fate::Hangs => return,
             Fate::Success if intent.delete.is_some() => {
                 self.world.borrow_mut().forget(&sync.target.uri, &intent.id.key());
-                lifecycle::deleted(intent, report(OutcomeKind::Deleted), self.origin.now())
+                lifecycle::deleted(intent, answered(OutcomeKind::Deleted), self.origin.now())
             }
-            Fate::Success => {
+            Fate::Success | Fate::Settles => {
                 let baseline = self.write(&sync);
-                lifecycle::succeeded(intent, baseline, report(OutcomeKind::Written))
+                let outcome = if fate == Fate::Success { OutcomeKind::Written } else { OutcomeKind::Settled };
+                lifecycle::succeeded(intent, baseline, answered(outcome))
             }
             Fate::Fails(code, side) => {
-                let failed = proto_msgs::record::AttemptReport { failed: Some(side), ..report(OutcomeKind::Failed) };
+                let failed = AttemptReport { failed: Some(side), ..report(OutcomeKind::Failed) };
                 let failure = CallFailure { code, detail: Detail::new("told to"), retry_after_ms: None };
                 let ended = Ended {
                     failure,
@@ -426,4 +429,9 @@ impl World {
 
 fn seen(item: &ItemMeta) -> SideState {
     SideState { version: None, updated: item.updated, attributes: item.attributes.clone(), x5t: item.x5t.clone() }
+}
+
+/// An attempt to which both vaults answered.
+fn answered(outcome: OutcomeKind) -> AttemptReport {
+    AttemptReport { answered: [Side::Source, Side::Target].into(), ..report(outcome) }
 }

@@ -11,24 +11,19 @@ use super::{Answer, Parts, find};
 use crate::{
     asking,
     caller::{Caller, query},
-    paging::{Of, Paging, encode},
+    paging::{Of, Paging, encode, of_config},
 };
 
 pub async fn get(parts: Parts, caller: Caller, config: web::Path<String>, request: HttpRequest) -> Answer {
     let paging: Paging = query(&request)?;
     let limit = paging.limit()?;
     let config = find(&parts, &config).await?.envelope.body;
-    let after = paging.after_in::<_, RecordKey>(&place(config.id))?;
+    let after = paging.after_in::<_, RecordKey>(&of_config("plan", config.id))?;
     match asking::plan(&parts, &caller, &config, ConfigQuery::Plan { after, limit }).await? {
-        ConfigReply::Plan { plan } => Ok(HttpResponse::Ok().json(page(place(config.id), *plan))),
+        ConfigReply::Plan { plan } => Ok(HttpResponse::Ok().json(page(of_config("plan", config.id), *plan))),
         ConfigReply::Refused { refusal } => Err(refusal.into()),
         ConfigReply::Summary { .. } | ConfigReply::Records { .. } => Err(asking::stranger()),
     }
-}
-
-/// Whose list a page is of.
-fn place(config: ConfigId) -> (String, ConfigId) {
-    ("plan".to_owned(), config)
 }
 
 fn page(of: (String, ConfigId), plan: PlanView) -> PlanPage {

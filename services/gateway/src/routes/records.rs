@@ -3,7 +3,7 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 use futures::{StreamExt, TryStreamExt, stream};
 use proto_msgs::{
-    ConfigId, ItemName, ItemType, RecordId, RecordKey, RequestCode, Status,
+    ItemName, ItemType, RecordId, RecordKey, RequestCode, Status,
     api::{ApiRole, ConfigCommand, ConfigQuery, ConfigReply, Page, RecordFilter, RecordView},
 };
 use serde::Deserialize;
@@ -13,7 +13,7 @@ use crate::{
     asking,
     caller::{Bare, Caller, query},
     failure::Failure,
-    paging::{Of, Paging, encode},
+    paging::{Of, Paging, encode, of_config},
     views,
 };
 
@@ -48,7 +48,7 @@ pub async fn list(parts: Parts, caller: Caller, config: web::Path<String>, reque
     let paging = Paging { limit: asked.limit, cursor: asked.cursor };
     let limit = paging.limit()?;
     let config = find(&parts, &config).await?.envelope.body;
-    let after = paging.after_in::<_, RecordKey>(&place(config.id))?;
+    let after = paging.after_in::<_, RecordKey>(&of_config("records", config.id))?;
     let question = ConfigQuery::Records { filter, after, limit };
     let (keys, next, total, hash) = match asking::records(&parts, &caller, &config, question).await? {
         ConfigReply::Records { keys, next, total, hash } => (keys, next, total, hash),
@@ -66,13 +66,8 @@ pub async fn list(parts: Parts, caller: Caller, config: web::Path<String>, reque
         .try_filter_map(|entry| async move { Ok(entry.map(|entry| views::record(entry, config))) })
         .try_collect()
         .await?;
-    let next = next.map(|after| encode(&Of { of: place(config.id), after }));
+    let next = next.map(|after| encode(&Of { of: of_config("records", config.id), after }));
     Ok(HttpResponse::Ok().json(Page { items: views, next, total: Some(total), hash }))
-}
-
-/// Whose list a page is of.
-fn place(config: ConfigId) -> (String, ConfigId) {
-    ("records".to_owned(), config)
 }
 
 pub type Path = web::Path<(String, String, String)>;

@@ -6,7 +6,7 @@
 use clap::Args;
 use proto_msgs::{
     ItemType, RequestCode, SetHash, Status,
-    api::{Done, RecordFilter, RecordView, SetBody},
+    api::{Done, PassedOver, RecordFilter, RecordView, SetBody},
 };
 use serde::Serialize;
 
@@ -116,7 +116,7 @@ pub async fn offer(
 impl Offer {
     pub fn table(&self) -> String {
         if self.records.is_empty() {
-            return "there is no such record".to_owned();
+            return "no record matches".to_owned();
         }
         let (count, command) = (self.records.len(), &self.command);
         format!("{}\n\nhash {}\nfor all {count} of them: {command}", records::list(&self.records), self.hash)
@@ -129,7 +129,11 @@ pub fn decided(what: &str, done: &Done) -> String {
         1 => "1 record".to_owned(),
         count => format!("{count} records"),
     };
-    format!("{records} {what}, under {}", done.correlation_id)
+    let passed_over = done.passed_over.as_ref().map(|passed| {
+        let PassedOver { records, key, detail, fix } = passed;
+        format!("\npassed over: {records}, among them {key}: {detail} ({fix})")
+    });
+    format!("{records} {what}, under {}{}", done.correlation_id, passed_over.unwrap_or_default())
 }
 
 /// A word as a shell takes it.

@@ -27,7 +27,7 @@ impl Drift {
         let (choice, kind, verb, said) = match self {
             Self::List(ConfigArg { config }) => return list(&config, invocation).await,
             Self::Correct(choice) => (choice, LeaveKind::Correct, "drift correct", "to be written back"),
-            Self::Accept(choice) => (choice, LeaveKind::Accept, "drift accept", "accepted as they are"),
+            Self::Accept(choice) => (choice, LeaveKind::Accept, "drift accept", "accepted with the target as it is"),
         };
         records::leave(&choice, kind, Some(Status::Drifted), verb, said, invocation).await
     }

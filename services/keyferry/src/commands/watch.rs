@@ -103,6 +103,9 @@ async fn follow(
 
 fn line(event: &Event) -> String {
     match event {
+        Event::Record { at, record, .. } if record.removed => {
+            format!("{at}  {} {}  removed with the config", record.id.kind, record.id.name)
+        }
         Event::Record { at, record, .. } => {
             format!("{at}  {} {}  {}  {}", record.id.kind, record.id.name, record.status, or_dash(record.code))
         }

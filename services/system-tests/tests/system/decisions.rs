@@ -169,7 +169,17 @@ async fn drift_is_shown_and_corrected_or_accepted() -> Result<()> {
     run_again(&cluster, &config).await?;
     become_status(&cluster, &config, &["bulk-1"], Status::Active).await?;
     ensure!(value(&reader, "bulk-1").await? == "theirs", "what was accepted was overwritten");
-    reader.compare(SOURCE, TARGET, ["bulk-2", "bulk-3", "bulk-4"].map(str::to_owned)).await.map(drop)
+    reader.compare(SOURCE, TARGET, ["bulk-2", "bulk-3", "bulk-4"].map(str::to_owned)).await?;
+
+    // What is not there cannot be taken as it is, and that is said.
+    reader.delete(TARGET, ItemType::Secrets, "bulk-2").await?;
+    drifts(&cluster, &reader, &config, &["bulk-3"]).await?;
+    become_status(&cluster, &config, &["bulk-2"], Status::Drifted).await?;
+    let offer = said(&cluster, &["drift", "accept", "pair"])?;
+    let done = said(&cluster, &["drift", "accept", "pair", "--hash", &hash(&offer)?])?;
+    ensure!(done["records"] == 1 && done["passed_over"]["records"] == 1, "{done}");
+    ensure!(done["passed_over"]["key"]["name"] == "bulk-2", "{done}");
+    fits(&cluster, "Done", &done).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

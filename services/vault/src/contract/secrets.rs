@@ -50,7 +50,7 @@ pub async fn a_write_makes_a_new_version_with_all_attributes(stage: &dyn Stage) 
         expires: Some(Timestamp::from_unix_seconds(3_900_000_000)),
         content_type: Some("application/json".to_owned()),
         tags: BTreeMap::from([("x".to_owned(), "1".to_owned()), ("y".to_owned(), String::new())]),
-        key_operations: None,
+        ..plain()
     };
     let secret = name("new");
     let first = vault.write_secret(&secret, &text("1"), &attributes, &open_gate(), correlation()).await?;

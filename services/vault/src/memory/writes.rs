@@ -1,6 +1,6 @@
 //! What writes do to a vault once they arrive.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use proto_msgs::{
     ItemName, ItemType, VersionId,
@@ -207,14 +207,7 @@ impl Store {
 
 impl Item {
     pub(super) fn new(name: &ItemName, at: Moment) -> Self {
-        let requested = Attributes {
-            enabled: true,
-            not_before: None,
-            expires: None,
-            content_type: None,
-            tags: BTreeMap::new(),
-            key_operations: None,
-        };
+        let requested = Attributes::plain();
         let versions = Vec::new();
         Self { name: name.clone(), versions, policy: None, requested, rotates: false, made: at.second() }
     }

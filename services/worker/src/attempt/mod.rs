@@ -21,14 +21,19 @@ mod work;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use domain::{
     lifecycle,
     mutant::{self, Mutant},
     timing::WRITE_MAY_BEGIN_WITHIN,
 };
-use proto_msgs::{CorrelationId, Envelope, ItemType, record::UnresolvedAttempt, vault::CallCounts, worker::SyncRecord};
+use proto_msgs::{
+    CorrelationId, Envelope, ItemType,
+    record::UnresolvedAttempt,
+    vault::{CallCounts, Side},
+    worker::SyncRecord,
+};
 use vault::WriteGate;
 
 use crate::{WorkerParts, error::RecordError, fences::Fences, metrics::Metrics};
@@ -80,6 +85,8 @@ pub(crate) async fn run(
         gate,
         calls: CallCounts::default(),
         request_id: None,
+        asked: Side::Source,
+        answered: BTreeSet::new(),
         source: None,
         seen: None,
         rotation: None,

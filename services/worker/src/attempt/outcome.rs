@@ -6,7 +6,7 @@ use domain::{
 };
 use proto_msgs::{
     ErrorCode, Record, VersionId,
-    record::{AttemptReport, Baseline, OutcomeKind},
+    record::{AttemptReport, OutcomeKind},
     vault::{CallFailure, Detail, Side},
 };
 use vault::{VaultError, VaultErrorKind};
@@ -59,18 +59,7 @@ async fn not_appended(work: &Work<'_>, error: NotAppended) -> RecordError {
 fn succeeded(work: &Work<'_>, done: Done) -> Record {
     let report = attempt_report(work, done.outcome, done.target.version.clone());
     let read = work.source.clone().expect("nothing is done to a target before its source was read or listed");
-    let baseline = Baseline {
-        source: read.state,
-        target: done.target,
-        read_at: read.date,
-        synced_at: work.parts.origin.now(),
-        how: done.how,
-        source_uri: work.command.source.uri.clone(),
-        target_uri: work.command.target.uri.clone(),
-        source_resource_id: work.command.source.resource_id.clone(),
-        target_resource_id: work.command.target.resource_id.clone(),
-        rotation: work.rotation.or_else(|| work.baseline()?.rotation),
-    };
+    let baseline = work.left(read, done.target, done.how);
     let detail = work.remark.clone().map(Detail::new);
     Record { detail, ..lifecycle::succeeded(work.record.clone(), baseline, report) }
 }
@@ -165,6 +154,7 @@ fn attempt_report(work: &Work<'_>, outcome: OutcomeKind, target_version: Option<
         azure_request_id: work.request_id.clone(),
         throttled: None,
         failed: None,
+        answered: work.answered.clone(),
         retry_after_ms: None,
     }
 }

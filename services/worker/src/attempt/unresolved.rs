@@ -12,7 +12,7 @@ use proto_msgs::{
 
 use super::{
     append::append,
-    work::{Halt, Work},
+    work::{Halt, Read, Work},
 };
 
 /// Whether the target is as the last success left it: then no older attempt has written, whatever it holds.
@@ -58,18 +58,8 @@ fn names_another(work: &Work<'_>) -> bool {
 
 /// The baseline that the older attempt would have left.
 fn as_written(work: &Work<'_>, source: SideState, target: &SideState) -> Baseline {
-    Baseline {
-        // An attempt brings the attributes with the content, and what it brought is what the target has.
-        source: SideState { attributes: target.attributes.clone(), ..source },
-        target: target.clone(),
-        // Never read as far as the next cycle is concerned: it looks again.
-        read_at: Timestamp::default(),
-        synced_at: work.parts.origin.now(),
-        how: Arrival::Written,
-        source_uri: work.command.source.uri.clone(),
-        target_uri: work.command.target.uri.clone(),
-        source_resource_id: work.command.source.resource_id.clone(),
-        target_resource_id: work.command.target.resource_id.clone(),
-        rotation: work.rotation,
-    }
+    // An attempt brings the attributes with the content, and what it brought is what the target has.
+    let state = SideState { attributes: target.attributes.clone(), ..source };
+    // Never read as far as the next cycle is concerned: it looks again.
+    work.left(Read { state, date: Timestamp::default() }, target.clone(), Arrival::Written)
 }

@@ -1,6 +1,6 @@
 //! What an attempt carries from step to step. The values it reads are not in here: they live in the steps' own variables.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use domain::attempt::Resolved;
 use proto_msgs::{
@@ -9,7 +9,7 @@ use proto_msgs::{
     vault::{CallCounts, Detail, KeyRotation, Side, SideState},
     worker::SyncRecord,
 };
-use vault::{Answer, Vault, VaultError, WriteGate};
+use vault::{Answer, Vault, VaultError, VaultErrorKind, WriteGate};
 
 use super::append::NotAppended;
 use crate::WorkerParts;
@@ -32,6 +32,9 @@ pub(super) struct Work<'a> {
     pub gate: WriteGate,
     pub calls: CallCounts,
     pub request_id: Option<String>,
+    /// The end that was opened last: calls go there.
+    pub asked: Side,
+    pub answered: BTreeSet<Side>,
     /// The source as it was read, or listed where it cannot be read.
     pub source: Option<Read>,
     /// The target's item as it was looked at.
@@ -117,6 +120,23 @@ impl Work<'_> {
         self.record.baseline.as_ref()
     }
 
+    /// What a success leaves: both ends, and when the source was read.
+    pub(super) fn left(&self, source: Read, target: SideState, how: Arrival) -> Baseline {
+        let command = &self.command;
+        Baseline {
+            source: source.state,
+            target,
+            read_at: source.date,
+            synced_at: self.parts.origin.now(),
+            how,
+            source_uri: command.source.uri.clone(),
+            target_uri: command.target.uri.clone(),
+            source_resource_id: command.source.resource_id.clone(),
+            target_resource_id: command.target.resource_id.clone(),
+            rotation: self.rotation.or_else(|| self.baseline()?.rotation),
+        }
+    }
+
     /// Attempts that may have written before this one began, or too late: an intent without outcome, and outcomes that
     /// were refused.
     pub(super) fn older(&self) -> impl Iterator<Item = &UnresolvedAttempt> {
@@ -146,7 +166,8 @@ impl Work<'_> {
         }
     }
 
-    pub(super) async fn open(&self, side: Side) -> Result<Arc<dyn Vault>, VaultError> {
+    pub(super) async fn open(&mut self, side: Side) -> Result<Arc<dyn Vault>, VaultError> {
+        self.asked = side;
         let vault = match side {
             Side::Source => &self.command.source,
             Side::Target => &self.command.target,
@@ -181,6 +202,9 @@ impl Work<'_> {
     }
 
     fn note<T>(&mut self, answer: Result<Answer<T>, VaultError>) -> Result<Answer<T>, VaultError> {
+        if answer.as_ref().map_or_else(|error| error.kind == VaultErrorKind::NotFound, |_| true) {
+            self.answered.insert(self.asked);
+        }
         let id =
             answer.as_ref().map_or_else(|error| error.azure_request_id.clone(), |answer| answer.request_id.clone());
         self.request_id = id.or(self.request_id.take());

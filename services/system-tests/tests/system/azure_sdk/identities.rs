@@ -64,15 +64,7 @@ async fn read(vault: &dyn Vault) -> Result<Answer<vault::Secret>, VaultError> {
 
 async fn write(vault: &dyn Vault, gate: &WriteGate) -> Result<(), VaultError> {
     let value = SecretValue::from_text("x".to_owned());
-    let attributes = Attributes {
-        enabled: true,
-        not_before: None,
-        expires: None,
-        content_type: None,
-        tags: Default::default(),
-        key_operations: None,
-    };
-    vault.write_secret(&db(), &value, &attributes, gate, correlation()).await.map(|_| ())
+    vault.write_secret(&db(), &value, &Attributes::plain(), gate, correlation()).await.map(|_| ())
 }
 
 fn db() -> ItemName {

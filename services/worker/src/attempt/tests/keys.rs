@@ -112,8 +112,7 @@ async fn the_record_shows_how_the_restored_key_is_rotated() {
         let (stage, _) = stage().await;
         stage.source().set_rotates(&name(), rotates).unwrap();
         assert_eq!(stage.sync().await.baseline.unwrap().rotation, Some(expected));
-        let updated = stage.source().update(KIND, &name(), &tagged("later"));
-        updated.unwrap();
+        stage.source().update(KIND, &name(), &tagged("later")).unwrap();
         assert_eq!(stage.sync_later().await.baseline.unwrap().rotation, Some(expected), "after an update");
     }
 }

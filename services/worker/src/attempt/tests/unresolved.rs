@@ -5,6 +5,7 @@ use std::time::Duration;
 use proto_msgs::{
     DriftPolicy, ItemType, Status,
     record::{Arrival, OutcomeKind},
+    vault::Side,
 };
 use vault::{
     Operation, VaultErrorKind,
@@ -36,7 +37,8 @@ async fn a_write_whose_answer_was_lost_is_settled_without_another() {
     let record = stage.sync().await;
     assert_eq!((record.status, record.unresolved), (Status::Active, None));
     assert_eq!(record.baseline.unwrap().how, Arrival::Written);
-    assert_eq!(record.last_attempt.unwrap().outcome, OutcomeKind::Settled);
+    let attempt = record.last_attempt.unwrap();
+    assert_eq!((attempt.outcome, attempt.answered), (OutcomeKind::Settled, [Side::Source, Side::Target].into()));
     assert_eq!(versions(&stage.target()), 1);
 }
 
