@@ -20,7 +20,7 @@ impl Explain {
             Failure::new(
                 RequestCode::NotFound,
                 format!("`{word}` is neither a code nor a status"),
-                format!("there are: {}", known.join(", ")),
+                format!("there are: {}, and `blocked_` before a code that blocks", known.join(", ")),
             )
         })?;
         invocation.answer(&explanation, || {

@@ -1,4 +1,4 @@
-//! The event stream, line by line, reconnecting where it broke off.
+//! The event stream, line by line, reconnecting where it broke off, until the config is removed.
 
 use std::time::Duration;
 
@@ -36,13 +36,17 @@ impl Watch {
     pub async fn run(self, invocation: &Invocation) -> Result<(), Failure> {
         let client = invocation.client()?;
         let view: ConfigView = client.get(&path(&["configs", &self.config.config])).await?;
-        let events = path(&["configs", &view.config.id.to_string(), "events"]);
+        let config = path(&["configs", &view.config.id.to_string()]);
         let mut cursor = self.cursor;
         // Without a cursor nothing may come for long, and that must not look like a failure.
         let mut greeting = cursor.is_none().then(|| format!("following {}; Ctrl-C ends it", view.config.spec.name));
         loop {
-            match follow(&client, &events, invocation.output, &mut cursor, &mut greeting).await {
+            match follow(&client, &config, invocation.output, &mut cursor, &mut greeting).await {
                 Ok(()) => {}
+                Err(Broken::Removed) => {
+                    tell("the config was removed");
+                    return Ok(());
+                }
                 Err(Broken::Ended(failure)) => return Err(failure),
                 Err(Broken::Connection(error)) => {
                     tell(format_args!("keyferry: the stream broke off ({error}); it goes on in a moment"));
@@ -57,18 +61,20 @@ impl Watch {
 enum Broken {
     /// It is worth another try.
     Connection(String),
+    /// There is nothing to follow any more.
+    Removed,
     Ended(Failure),
 }
 
 async fn follow(
     client: &Client,
-    path: &str,
+    config: &str,
     output: Output,
     cursor: &mut Option<String>,
     greeting: &mut Option<String>,
 ) -> Result<(), Broken> {
     let connection = |error: tungstenite::Error| Broken::Connection(error.to_string());
-    let (address, headers) = client.socket(&format!("{path}?{}", query(&[("cursor", cursor.as_deref())])));
+    let (address, headers) = client.socket(&format!("{config}/events?{}", query(&[("cursor", cursor.as_deref())])));
     let uri = address.parse().map_err(|_| Broken::Connection(format!("{address} is not an address")))?;
     let request = headers
         .into_iter()
@@ -87,18 +93,34 @@ async fn follow(
     if let Some(greeting) = greeting.take() {
         tell(greeting);
     }
-    while let Some(message) = socket.next().await {
+    let mut is_leaving = false;
+    loop {
+        let Ok(message) = tokio::time::timeout(PAUSE, socket.next()).await else {
+            if is_leaving && is_gone(client, config).await {
+                return Err(Broken::Removed);
+            }
+            continue;
+        };
+        let Some(message) = message else { return Ok(()) };
         let Message::Text(text) = message.map_err(connection)? else { continue };
         let event: Event = serde_json::from_str(text.as_str()).map_err(|error| {
             Broken::Ended(Failure::of(RequestCode::Unavailable, &error, "run one version on both sides"))
         })?;
         match &event {
-            Event::Record { cursor: at, .. } | Event::Run { cursor: at, .. } => *cursor = Some(at.clone()),
+            Event::Record { cursor: at, record, .. } => {
+                *cursor = Some(at.clone());
+                is_leaving |= record.removed;
+            }
+            Event::Run { cursor: at, .. } => *cursor = Some(at.clone()),
             Event::Reset { .. } => {}
         }
         output::print_next(output, &event, || line(&event)).map_err(Broken::Ended)?;
     }
-    Ok(())
+}
+
+async fn is_gone(client: &Client, config: &str) -> bool {
+    let found = client.get::<ConfigView>(config).await;
+    found.is_err_and(|failure| failure.code() == Some(RequestCode::NotFound))
 }
 
 fn line(event: &Event) -> String {

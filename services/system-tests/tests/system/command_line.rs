@@ -254,8 +254,15 @@ async fn a_deleted_config_takes_its_records_along_and_leaves_the_vaults_alone() 
     let config = create(&cluster).await?;
     cluster.api().settled(&config, LIMIT).await?;
 
+    let watch = Process::start("watch", cluster.command(&["watch", "pair"]), cluster.folder())?;
+    until("watch to be connected", LIMIT, || async { Ok(watch.output().contains("following pair").then_some(())) })
+        .await?;
+
     answer(cluster.command(&["config", "delete", "pair"]))?;
 
+    until("watch to end", LIMIT, || async { Ok(watch.output().contains("the config was removed").then_some(())) })
+        .await?;
+    ensure!(watch.output().contains("bulk-1  removed with the config"), "{}", watch.output());
     let broker = broker(&cluster).await?;
     until("the config to leave the store", LIMIT, || async {
         Ok(broker.configs().get(&config).await?.is_none().then_some(()))
