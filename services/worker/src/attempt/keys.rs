@@ -141,7 +141,13 @@ async fn policy(work: &mut Work<'_>, vault: &dyn Vault) -> Option<KeyRotation> {
     let name = work.name();
     let reading = tokio::time::timeout(POLICY_LIMIT, vault.read_rotation(&name, work.correlation));
     match reading.await {
-        Ok(answer) => work.got(answer).ok().map(|answer| answer.value),
+        Ok(answer) => match work.got(answer) {
+            Ok(answer) => Some(answer.value),
+            Err(error) => {
+                work.throttled = work.throttled.take().or((error.kind == VaultErrorKind::Throttled).then_some(error));
+                None
+            }
+        },
         Err(_) => {
             work.calls.get += 1;
             None

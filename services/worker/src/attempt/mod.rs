@@ -87,6 +87,7 @@ pub(crate) async fn run(
         request_id: None,
         asked: Side::Source,
         answered: BTreeSet::new(),
+        throttled: None,
         source: None,
         seen: None,
         rotation: None,

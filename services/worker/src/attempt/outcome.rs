@@ -89,11 +89,12 @@ fn failed(work: &Work<'_>, error: &VaultError) -> Record {
         failure.code = ErrorCode::Unknown;
     }
     if !error.may_have_written || mutant::is(Mutant::UnknownDidNotHappen) {
+        let report = attempt_report(work, OutcomeKind::Failed, None);
         let report = AttemptReport {
             failed: Some(error.side),
-            throttled: (error.kind == VaultErrorKind::Throttled).then_some(error.side),
-            retry_after_ms: failure.retry_after_ms,
-            ..attempt_report(work, OutcomeKind::Failed, None)
+            throttled: (error.kind == VaultErrorKind::Throttled).then_some(error.side).or(report.throttled),
+            retry_after_ms: failure.retry_after_ms.or(report.retry_after_ms),
+            ..report
         };
         return end(work, failure, Trace::None, report);
     }
@@ -152,9 +153,9 @@ fn attempt_report(work: &Work<'_>, outcome: OutcomeKind, target_version: Option<
         source_version: work.source.as_ref().and_then(|read| read.state.version.clone()),
         target_version,
         azure_request_id: work.request_id.clone(),
-        throttled: None,
+        throttled: work.throttled.as_ref().map(|error| error.side),
         failed: None,
         answered: work.answered.clone(),
-        retry_after_ms: None,
+        retry_after_ms: work.throttled.as_ref().and_then(|error| error.failure().retry_after_ms),
     }
 }

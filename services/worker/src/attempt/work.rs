@@ -35,6 +35,8 @@ pub(super) struct Work<'a> {
     /// The end that was opened last: calls go there.
     pub asked: Side,
     pub answered: BTreeSet<Side>,
+    /// A vault asked to be left alone, in a call that the attempt went on without.
+    pub throttled: Option<VaultError>,
     /// The source as it was read, or listed where it cannot be read.
     pub source: Option<Read>,
     /// The target's item as it was looked at.

@@ -1,12 +1,14 @@
 //! Keys.
 
+use std::time::Duration;
+
 use proto_msgs::{
     ItemType, Status, VersionId,
     record::OutcomeKind,
     vault::{Attributes, KeyRotation, Side},
 };
 use vault::{
-    Operation,
+    Operation, VaultErrorKind,
     memory::{End, Fate},
 };
 
@@ -128,6 +130,17 @@ async fn a_rotation_policy_that_cannot_be_read_stops_no_restore_and_hides_nothin
     assert_eq!(stage.sync_thoroughly().await.baseline.unwrap().rotation, Some(KeyRotation::Automatic));
     stage.target().revoke(Side::Target, Operation::ReadRotation.data_action(KIND).unwrap());
     assert_eq!(stage.sync_thoroughly().await.baseline.unwrap().rotation, Some(KeyRotation::Automatic));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_vault_that_throttles_is_left_alone_though_the_restore_went_on() {
+    let (stage, _) = stage().await;
+    let retry_after = Some(Duration::from_secs(7));
+    stage.fail(Operation::ReadRotation, End::Refused { kind: VaultErrorKind::Throttled, retry_after });
+    let record = stage.sync().await;
+    let attempt = record.last_attempt.unwrap();
+    assert_eq!((record.status, attempt.throttled), (Status::Active, Some(Side::Source)));
+    assert_eq!(attempt.retry_after_ms, Some(7_000));
 }
 
 #[tokio::test(start_paused = true)]
