@@ -48,8 +48,9 @@ impl ConfigActor {
     fn claim(&mut self, key: &RecordKey, context: &mut Context<Self>) -> bool {
         let Err(owner) = self.parts.claims.claim(self.id(), key) else { return true };
         if let Some(item) = self.work.remove(key) {
-            let message =
-                format!("the config `{owner}` wrote or adopted this target item first, so it is that config's");
+            let message = format!(
+                "the config `{owner}` wrote or adopted this target item first, or may have, so it is that config's"
+            );
             let (seen, run) = (item.record.source_seen.clone(), item.record.run);
             let code = ErrorCode::TargetClaimed;
             let record = lifecycle::blocked(item.record.clone(), code, message, seen, run, self.revision);

@@ -73,8 +73,9 @@ impl Planner<'_> {
             return Some(block(ErrorCode::SourceDisabled, message, Some(item)));
         }
         if let Some(owner) = self.given.claims.in_the_way(self.given.config.id, key) {
-            let message =
-                format!("the config `{owner}` wrote or adopted this target item first, so it is that config's");
+            let message = format!(
+                "the config `{owner}` wrote or adopted this target item first, or may have, so it is that config's"
+            );
             return Some(block(ErrorCode::TargetClaimed, &message, Some(item)));
         }
         if self.is_soft_deleted(key) && !was_synced {

@@ -49,7 +49,11 @@ pub fn check(world: &World, configs: &[ConfigId], is_strict: bool) -> Result<(),
         let id = record_of(world, configs, item);
         let config = history.configs.get(&id.config).and_then(|said| said.last());
         let is_there = config.is_some_and(|config| !config.envelope.body.deleted);
-        is_there && history.record(&id).is_some_and(|record| !record.removed && record.baseline.is_some())
+        let may_own = |record: &Record| {
+            let may_have_written = record.unresolved.is_some() || !record.late.is_empty();
+            !record.removed && (record.baseline.is_some() || may_have_written)
+        };
+        is_there && history.record(&id).is_some_and(may_own)
     };
     for (number, item) in world.scenario.items.iter().enumerate() {
         let id = record_of(world, configs, number);
@@ -89,13 +93,22 @@ pub fn check(world: &World, configs: &[ConfigId], is_strict: bool) -> Result<(),
     Ok(())
 }
 
-/// Items that an operator may have to look after: those whose target an owner touched; and where drift blocks, those
-/// whose own write was of unknown outcome, since what it left may be taken for drift.
+/// Items that an operator may have to look after: those whose target an owner touched; and where drift blocks, or the
+/// source's older versions were purged, those whose own write was of unknown outcome, since what it left may be taken for
+/// drift.
 pub fn to_mend(world: &World, configs: &[ConfigId]) -> BTreeSet<usize> {
     let history = world.look();
     let touched = |item: usize| world.touches.iter().any(|touch| touch.side == Side::Target && touch.item == item);
     let is_doubted = |item: usize| {
-        let blocks = world.scenario.configs[world.scenario.items[item].config].policy == DriftPolicy::Block;
+        let was_purged = world
+            .touches
+            .iter()
+            .any(|touch| touch.side == Side::Source && touch.item == item && touch.change == Change::Purge);
+        let blocks = match world.scenario.configs[world.scenario.items[item].config].policy {
+            DriftPolicy::Block => true,
+            DriftPolicy::Report => was_purged,
+            DriftPolicy::Correct => false,
+        };
         let said = history.records.get(&record_of(world, configs, item)).map(Vec::as_slice).unwrap_or_default();
         let is_abandoned = |pair: &[Said<Record>]| pair[0].is_syncing() && is_first_intent(Some(&pair[0]), &pair[1]);
         let is_unknown = |said: &Said<Record>| {
@@ -205,6 +218,7 @@ impl Case<'_> {
                 self.must_be(&[Status::BlockedTargetKeyExists], "a key is never replaced")
             }
             None => self.must_be(&[Status::Drifted], "the target is gone, and the source off"),
+            Some(_) if self.cannot_be_cleared() => Ok(()),
             Some(target) => {
                 let target = newest(Some(target)).ok_or("the target has no version")?;
                 let is_off = !target.attributes.enabled && target.attributes.tags == source.attributes.tags;
@@ -268,6 +282,12 @@ impl Case<'_> {
     /// Whether a worker wrote it for this very record.
     fn is_own(&self, target: &Version) -> bool {
         self.written.contains(&(self.number, target.id.clone()))
+    }
+
+    /// A key at the target has a time that the source has not.
+    fn cannot_be_cleared(&self) -> bool {
+        self.item.kind == ItemType::Keys
+            && self.record.is_some_and(|record| record.code == Some(ErrorCode::AttributeCannotBeCleared))
     }
 
     /// What a source that cannot be brought over is called; of two reasons, the one that was found first stands.

@@ -105,10 +105,11 @@ impl Said<Record> {
         let baseline = record.baseline.as_ref().and_then(|baseline| baseline.target.version.as_ref());
         let outcome = record.last_attempt.as_ref().map(|attempt| format!(" last={:?}", attempt.outcome));
         format!(
-            "{:>9} #{} {} by {}: {}{code} id={} cause={} attempt={}{}{}{}{}{}",
+            "{:>9} #{} {} of {} by {}: {}{code} id={} cause={} attempt={}{}{}{}{}{}",
             self.at.unix_millis() - crate::world::beginning().unix_millis(),
             self.sequence,
             record.id.name,
+            short(&record.id.config),
             self.by,
             record.status,
             short(&self.envelope.id),

@@ -103,7 +103,9 @@ impl Report {
     }
 
     fn histories(&mut self, history: &History) {
-        let is_shown = |record: &RecordId| self.records.is_empty() || self.records.contains(record);
+        // Those of other configs that go by the same name, too.
+        let is_alike = |record: &RecordId| self.records.iter().any(|shown| shown.key() == record.key());
+        let is_shown = |record: &RecordId| self.records.is_empty() || is_alike(record);
         let shown = history.records.iter().filter(|(record, _)| is_shown(record));
         let lines: Vec<String> = shown.flat_map(|(_, history)| history.iter().map(Said::line)).collect();
         lines.into_iter().for_each(|line| self.say(line));

@@ -3,9 +3,10 @@
 use domain::{
     attempt::{Look, Resolved, resolve},
     lifecycle,
+    timing::SAME_SECOND_MARGIN,
 };
 use proto_msgs::{
-    Timestamp,
+    ItemType, Timestamp,
     record::{Arrival, Baseline},
     vault::SideState,
 };
@@ -61,5 +62,13 @@ fn as_written(work: &Work<'_>, source: SideState, target: &SideState) -> Baselin
     // An attempt brings the attributes with the content, and what it brought is what the target has.
     let state = SideState { attributes: target.attributes.clone(), ..source };
     // Never read as far as the next cycle is concerned: it looks again.
-    work.left(Read { state, date: Timestamp::default() }, target.clone(), Arrival::Written)
+    work.left(Read { state, date: Timestamp::default() }, target.clone(), by(work, target))
+}
+
+/// Who put it there, equal as it is: what is older than every attempt is none of their work. A restored key has its
+/// source's times, and nobody but a restore makes an equal one.
+fn by(work: &Work<'_>, target: &SideState) -> Arrival {
+    let first = work.older().map(|older| older.started).min();
+    let is_older = target.updated.zip(first).is_some_and(|(updated, first)| updated.plus(SAME_SECOND_MARGIN) < first);
+    if is_older && work.kind() != ItemType::Keys { Arrival::Adopted } else { Arrival::Written }
 }

@@ -105,6 +105,21 @@ async fn an_adopted_item_does_not_become_a_written_one_by_an_attempt_that_wrote_
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_equal_before_an_attempt_that_nobody_heard_of_is_adopted_and_not_called_written() {
+    let stage = Stage::new(ItemType::Secrets).await;
+    for owner in [stage.source(), stage.target()] {
+        owner.set_secret(&name(), "one", on()).unwrap();
+    }
+    stage.pass(60).await;
+    stage.fail(Operation::ReadSecret, End::Never);
+    let dying = stage.run(stage.command().await);
+    assert!(tokio::time::timeout(Duration::from_secs(1), dying).await.is_err());
+    stage.mend();
+    let record = stage.sync_later().await;
+    assert_eq!((record.status, record.baseline.unwrap().how), (Status::Active, Arrival::Adopted));
+}
+
+#[tokio::test(start_paused = true)]
 async fn something_else_at_the_target_is_not_taken_for_what_was_to_be_written() {
     let stage = Stage::new(ItemType::Secrets).await;
     stage.source().set_secret(&name(), "one", on()).unwrap();
