@@ -10,7 +10,8 @@ use proto_msgs::{
 };
 
 use crate::{
-    compare::{attributes_equal, clears_a_time},
+    compare::{attributes_equal, clears_a_time, print_of},
+    drift,
     mutant::{self, Mutant},
 };
 
@@ -100,8 +101,13 @@ pub fn later_write(kind: ItemType, source: &SideState, baseline: &Baseline) -> D
     attributes_changed(kind, &baseline.source.attributes, &source.attributes)
 }
 
-/// Decides for a target item that Keyferry wrote or adopted, after reading both ends.
+/// Decides for a target item that Keyferry wrote or adopted, after reading both ends. Where neither is another than was
+/// left, nothing is to be done however they differ: somebody accepted that.
 pub fn thorough_write(kind: ItemType, source: &SideState, look: &Look, baseline: &Baseline) -> Decision {
+    let by_source = later_write(kind, source, baseline);
+    if matches!(by_source, Decision::Nothing(_)) && knows_operations(kind, baseline) && is_left(look, baseline) {
+        return by_source;
+    }
     match look {
         Look::Absent => Decision::Write,
         Look::NameTaken => name_taken(kind),
@@ -125,6 +131,21 @@ pub fn thorough_write(kind: ItemType, source: &SideState, look: &Look, baseline:
         }
         Look::Present { state, same_content: true } => same_content(kind, source, state, baseline),
     }
+}
+
+/// Whether what was seen of the target is what was left there, or accepted.
+pub fn is_left(look: &Look, baseline: &Baseline) -> bool {
+    match look {
+        Look::Present { state, .. } | Look::Disabled { state } | Look::Unreadable { state } => {
+            drift::is_as_left(state, baseline)
+        }
+        Look::Absent | Look::NameTaken => false,
+    }
+}
+
+/// Older successes did not note what a key may be used for: only a look tells.
+fn knows_operations(kind: ItemType, baseline: &Baseline) -> bool {
+    kind != ItemType::Keys || baseline.source.attributes.key_operations.is_some()
 }
 
 fn same_content(kind: ItemType, source: &SideState, target: &SideState, baseline: &Baseline) -> Decision {
@@ -196,6 +217,8 @@ fn is_new_version(kind: ItemType, source: &SideState, before: &SideState) -> boo
     match kind {
         // A renewal may be pending under a version of its own; what counts is what was issued.
         ItemType::Certificates => source.x5t != before.x5t,
+        // Accepted as it was listed: a listing names no version.
+        ItemType::Secrets | ItemType::Keys if before.version.is_none() => print_of(source) != print_of(before),
         ItemType::Secrets | ItemType::Keys => source.version != before.version,
     }
 }

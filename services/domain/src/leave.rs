@@ -32,6 +32,10 @@ pub fn check(
     let refuse = |detail: &str, fix: &str| Err(Refusal::new(RequestCode::InvalidInput, detail, fix));
     match (kind, record.status) {
         (LeaveKind::Acknowledge, Status::BlockedTargetConflict) if record.id.kind != ItemType::Keys => Ok(()),
+        (LeaveKind::Correct, Status::Drifted) if record.miss.is_some() => refuse(
+            "the item is gone at the source, so there is nothing to write back",
+            "accept what is at the target, or delete it there",
+        ),
         (LeaveKind::Correct, Status::Drifted) => Ok(()),
         (LeaveKind::Accept, Status::Drifted) if record.target_seen.is_some() && record.baseline.is_some() => Ok(()),
         (LeaveKind::Accept, Status::Drifted) => {
@@ -57,10 +61,13 @@ pub fn given(record: Record, leave: Leave, revision: Revision) -> Record {
     }
 }
 
-/// The target as it is counts as left from now on. It is not Keyferry's own work any more, so it is never deleted.
+/// Both ends as they were seen count as left from now on: a source that had changed by then is none of the changes that
+/// are written over the target. It is not Keyferry's own work any more, so it is never deleted.
 fn accepted(record: Record, revision: Revision) -> Record {
-    let baseline = record.baseline.zip(record.target_seen).map(|(baseline, seen)| Baseline {
-        target: seen,
+    let source_seen = record.source_seen.clone();
+    let baseline = record.baseline.zip(record.target_seen).map(|(baseline, target)| Baseline {
+        source: accepted_source(&baseline, source_seen),
+        target,
         how: Arrival::Adopted,
         ..baseline
     });
@@ -76,6 +83,18 @@ fn accepted(record: Record, revision: Revision) -> Record {
         run: None,
         revision,
         ..record
+    }
+}
+
+/// The source as it was seen; where it was listed as it had been read, the version that was read is known.
+fn accepted_source(baseline: &Baseline, seen: Option<SideState>) -> SideState {
+    match seen.filter(|_| !mutant::is(Mutant::AcceptedIsOverwritten)) {
+        Some(mut seen) if seen.version.is_some() || print_of(&seen) != print_of(&baseline.source) => {
+            let operations = &mut seen.attributes.key_operations;
+            *operations = operations.take().or_else(|| baseline.source.attributes.key_operations.clone());
+            seen
+        }
+        Some(_) | None => baseline.source.clone(),
     }
 }
 
@@ -122,10 +141,12 @@ pub fn switched_on(record: Record, actor: &str, revision: Revision) -> Record {
 mod tests {
     use super::*;
     use crate::{
+        attempt::{Decision, later_write},
         fixtures::{REVISION, at, baseline, record, side},
         index::Index,
     };
     use proptest::prelude::*;
+    use proto_msgs::{RunId, record::Miss};
 
     fn leave(kind: LeaveKind, version: Option<&str>) -> Leave {
         let target_version = version.map(|version| version.parse().unwrap());
@@ -200,6 +221,32 @@ mod tests {
         let next = given(drifted(), leave(LeaveKind::Accept, None), REVISION);
         let left = next.baseline.unwrap();
         assert_eq!((next.status, left.target.updated, left.how), (Status::Active, Some(at(600)), Arrival::Adopted));
+    }
+
+    #[test]
+    fn accepted_drift_covers_a_source_that_had_changed_by_then() {
+        let accepted = |source_seen| {
+            let record = Record { source_seen: Some(source_seen), ..drifted() };
+            given(record, leave(LeaveKind::Accept, None), REVISION).baseline.unwrap()
+        };
+        let listed = |updated| SideState { version: None, ..side("s2", updated) };
+        let write = |source: &SideState, baseline: &Baseline| later_write(ItemType::Secrets, source, baseline);
+        let nothing = Decision::Nothing(Arrival::Adopted);
+        for seen in [listed(20), side("s2", 20)] {
+            assert_eq!(write(&side("s2", 20), &accepted(seen.clone())), nothing, "{seen:?}");
+            assert_eq!(write(&side("s3", 30), &accepted(seen)), Decision::Write);
+        }
+        // Listed as it had been read: nothing had changed.
+        assert_eq!(write(&side("s1", 1), &accepted(listed(1))), nothing);
+        assert_eq!(accepted(listed(1)).source.version, baseline(side("s1", 1), 10).source.version);
+    }
+
+    #[test]
+    fn what_is_gone_at_the_source_is_not_written_back() {
+        let miss = Some(Miss { run: RunId::from_random(1), at: at(1) });
+        let gone = Record { miss, ..drifted() };
+        assert!(check(&gone, Sequence(7), LeaveKind::Correct, Sequence(7), None).is_err());
+        assert_eq!(check(&gone, Sequence(7), LeaveKind::Accept, Sequence(7), None), Ok(()));
     }
 
     #[test]

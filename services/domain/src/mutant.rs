@@ -67,6 +67,8 @@ pub enum Mutant {
     ManagedIsItem,
     /// Leave is taken for what was not seen.
     LeaveForAnything,
+    /// Drift that was accepted is written over by what had changed at the source before.
+    AcceptedIsOverwritten,
     /// Of many records, others are decided about than were listed.
     AnySetIsDecided,
     /// What another config owns is written.
@@ -110,6 +112,7 @@ impl Mutant {
         Self::KeyLeavesGeography,
         Self::ManagedIsItem,
         Self::LeaveForAnything,
+        Self::AcceptedIsOverwritten,
         Self::AnySetIsDecided,
         Self::ClaimIsIgnored,
         Self::DeleteAdopted,

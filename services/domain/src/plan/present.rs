@@ -145,6 +145,8 @@ impl Planner<'_> {
             Target::Unknown => return write(policy == DriftPolicy::Block),
             Target::Changed(there) => Some(drifted(Some(there), "it was changed", listed)),
             Target::Missing => Some(drifted(None, "it is missing", listed)),
+            // Somebody asked for it to be written, and was told what is in the way: it still is.
+            Target::SoftDeleted if entry.status == Status::BlockedTargetSoftDeleted => return write(false),
             Target::SoftDeleted => Some(drifted(None, "it is soft-deleted", listed)),
         };
         let is_to_be_written = entry.leave == Some(LeaveKind::Correct)

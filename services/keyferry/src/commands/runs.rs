@@ -47,11 +47,12 @@ fn list(runs: &[Run]) -> String {
             run.started.to_string(),
             or_dash(run.ended),
             end(run),
-            synced(run),
-            run.counts.unchanged.to_string(),
+            attempted(run),
+            // A listing that broke off shows what it did not see as unchanged.
+            or_dash(run.counts.complete.then_some(run.counts.unchanged)),
         ]
     });
-    output::table(&["RUN", "STARTED", "ENDED", "RESULT", "SYNCED", "UNCHANGED"], rows)
+    output::table(&["RUN", "STARTED", "ENDED", "RESULT", "ATTEMPTED", "UNCHANGED"], rows)
 }
 
 fn describe(run: &Run) -> String {
@@ -68,8 +69,8 @@ fn describe(run: &Run) -> String {
     rows.extend([
         ("items", format!("{} at the source, {} at the target", counts.source_items, counts.target_items)),
         ("listings", if counts.complete { "complete" } else { "not complete" }.to_owned()),
-        ("synced", synced(run)),
-        ("unchanged", counts.unchanged.to_string()),
+        ("attempted", attempted(run)),
+        ("unchanged", or_dash(counts.complete.then_some(counts.unchanged))),
         ("calls", format!("list {}, get {}, set {}", calls.list, calls.get, calls.set)),
         ("taken over", run.resumed.to_string()),
         ("correlation id", run.correlation_id.to_string()),
@@ -77,7 +78,7 @@ fn describe(run: &Run) -> String {
     output::list(&rows)
 }
 
-fn synced(run: &Run) -> String {
+fn attempted(run: &Run) -> String {
     format!("{}/{}", run.counts.attempted, run.counts.planned)
 }
 

@@ -8,11 +8,11 @@ use std::{path::PathBuf, time::Duration};
 
 use proto_msgs::{
     RequestCode,
-    api::{Accepted, ConfigView},
+    api::{Accepted, ConditionKind, ConfigSummary, ConfigView},
 };
 use serde_json::{Value, json};
 
-use super::{Up, progress, summary};
+use super::{Up, progress};
 use crate::{
     client::{Client, path},
     failure::Failure,
@@ -118,8 +118,8 @@ fn of_the_demo() -> Vec<Value> {
     ]
 }
 
-/// One that was left in trouble by an earlier start gets a new run, because what was in its way may be mended by now; and
-/// so does one whose last run is older than its vaults' addresses.
+/// One that is there from an earlier start gets a new run, since the vaults may have changed in the meantime; but not
+/// where somebody stopped it.
 async fn see_through(
     body: &Value,
     client: &Client,
@@ -128,12 +128,13 @@ async fn see_through(
 ) -> Result<(), Failure> {
     let (id, was_there) = create(body, client, children).await?;
     let view = progress::follow(client, &id, None, children, seen).await?;
-    let run = view.summary.as_ref().and_then(|summary| summary.run.as_ref());
-    let is_current = run.is_some_and(|run| run.revision == view.revision) && summary::trouble(&view).is_none();
-    if !was_there || is_current {
+    let is_stopped = |summary: &ConfigSummary| {
+        summary.conditions.iter().any(|condition| condition.kind == ConditionKind::WorkAllowed && !condition.ok)
+    };
+    if !was_there || view.config.spec.paused || view.summary.as_ref().is_some_and(is_stopped) {
         return Ok(());
     }
-    let before = run.map(|run| run.id);
+    let before = view.summary.as_ref().and_then(|summary| summary.run.as_ref()).map(|run| run.id);
     let sync = path(&["configs", &id, "sync"]);
     patiently(children, || client.post::<Accepted>(&sync)).await?;
     progress::follow(client, &id, before, children, seen).await.map(drop)

@@ -9,7 +9,7 @@ use domain::compare::attributes_equal;
 use proto_msgs::{
     Config, ConfigId, DriftPolicy, ErrorCode, ItemType, Record, RecordId, Rule, Status, VersionId,
     config::DeleteTrigger,
-    record::OutcomeKind,
+    record::{LeaveKind, OutcomeKind},
     vault::{Side, SideState},
 };
 use vault::memory::{Content, Slot, Version};
@@ -18,7 +18,7 @@ use crate::{
     history::Said,
     invariants::{self, is_as_left, is_first_intent},
     owners::{newest, owner_of},
-    scenario::{Answer, Ask, Change, First, Item},
+    scenario::{Change, First, Item},
     story::record_of,
     world::{Touch, World, identity, item_name},
 };
@@ -78,10 +78,7 @@ pub fn check(world: &World, configs: &[ConfigId], is_strict: bool) -> Result<(),
                 && !is_strict
                 && config.spec.behaviour.drift_policy != DriftPolicy::Correct,
             was_lost: lost.contains(&number),
-            accepted: world
-                .decisions
-                .iter()
-                .any(|(_, ask)| matches!(ask, Ask::Leave(item, Answer::Accept, _) if *item == number)),
+            accepted: world.leaves.iter().any(|(record, leave)| *record == id && leave.kind == LeaveKind::Accept),
             written: &written,
             is_claimed: world.scenario.rivals(number).any(owns),
             obstacle: obstacle(world, item),
@@ -211,6 +208,7 @@ impl Case<'_> {
         match &self.target {
             Some(Slot::Deleted { .. }) => self.must_be(SOFT_DELETED, "the target is soft-deleted"),
             _ if self.is_lenient => Ok(()),
+            Some(target) if newest(Some(target)).is_some_and(|target| self.was_accepted(&target)) => Ok(()),
             Some(target)
                 if self.item.kind == ItemType::Keys
                     && newest(Some(target)).is_some_and(|target| target.id != source.id) =>

@@ -46,6 +46,7 @@ const RULES: &[(&str, Rule)] = &[
     ("what is equal is not written again", writes::no_equal_write),
     ("no more is written than changed or got lost", writes::bounded),
     ("what drifted is overwritten by policy or leave alone", writes::no_drift_overwritten),
+    ("what somebody accepted stays until its source changes", writes::accepted_stays),
     ("only what Keyferry wrote is deleted, and only where that is wanted", deletes::only_ours),
     ("only what is gone is deleted, after two complete listings", deletes::only_gone),
     ("few are deleted at once", deletes::few),

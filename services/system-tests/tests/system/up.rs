@@ -157,6 +157,7 @@ async fn an_estate_that_changed_since_the_start_is_not_passed_over_in_silence() 
     fs::write(up.folder.path().join("estate.yaml"), pair(4).yaml())?;
     let (code, answer, told) = up.until_synced()?;
     ensure!(code == Some(0) && answer["records"] == json!({ "active": 2 }) && told.contains(WORD), "{answer}\n{told}");
+    ensure!(answer["calls"]["list"].as_u64() > Some(0), "what changed meanwhile is not looked for: {answer}");
     Ok(())
 }
 

@@ -139,11 +139,19 @@ pub(super) async fn carry_attributes(
     };
     let baseline = work.baseline().filter(|_| !mutant::is(Mutant::SwitchedOffIsBlocked)).ok_or_else(disabled)?;
     let carried = switched_off::carried(source, look, baseline);
-    let mut decision = switched_off::decide(work.kind(), &carried, look, baseline);
     let unseen = switched_off::carried(source, None, baseline);
-    let is_changed = is_a_write(&switched_off::decide(work.kind(), &unseen, None, baseline));
+    let by_source = switched_off::decide(work.kind(), &unseen, None, baseline);
+    let is_changed = is_a_write(&by_source);
+    let mut decision = match look {
+        // Neither end is another than was left: somebody accepted how they differ.
+        Some(look) if !is_changed && attempt::is_left(look, baseline) => by_source,
+        Some(_) | None => switched_off::decide(work.kind(), &carried, look, baseline),
+    };
     let is_foreign = attempt::replaces_foreign(look, work.baseline());
     work.source = Some(Read { state: carried.clone(), date });
+    let message =
+        "the item is disabled at the source: its attributes are carried, and content that is newer once it is enabled";
+    work.remark = Some(message.to_owned());
     // Its content cannot be compared, so that content of somebody else would be taken for what was left.
     if is_foreign || is_a_write(&decision) {
         decision = guard(work, decision, is_changed, look).await?;

@@ -10,7 +10,7 @@ use domain::{
     timing::{ATTEMPT_MARGIN, CALL_MAY_TAKE, SAME_SECOND_MARGIN, STOPS_WITHIN, WRITE_MAY_BEGIN_WITHIN},
 };
 use proto_msgs::{
-    Config, ConfigId, DriftPolicy, Record, RecordId, Timestamp, VersionId,
+    Config, ConfigId, DriftPolicy, Record, RecordId, Status, Timestamp, VersionId,
     record::{Baseline, LeaveKind, OutcomeKind},
     vault::Side,
 };
@@ -261,6 +261,37 @@ fn owns(evidence: &Evidence<'_>, item: usize, by: Timestamp) -> bool {
     let history = evidence.history.records.get(&id).map(Vec::as_slice).unwrap_or_default();
     let newest = history.iter().rev().find(|said| said.at <= by).map(Said::record);
     !is_deleted && newest.is_some_and(|record| record.baseline.is_some() && !record.removed)
+}
+
+/// Drift that somebody accepted is written over by what changes at the source afterwards, and by nothing else.
+pub fn accepted_stays(evidence: &Evidence<'_>, violations: &mut Vec<Violation>) {
+    for write in evidence.writes.iter().filter(|write| write.done.operation != Operation::Delete) {
+        let (Some(first), Some(before)) = (write.first_intent(evidence), live(write.done.before.as_ref())) else {
+            continue;
+        };
+        let history = write.history(evidence);
+        let accepted = history.windows(2).rev().find(|pair| {
+            let (was, is) = (pair[0].record(), pair[1].record());
+            let is_decided = pair[1].envelope.cause.is_none() && was.target_seen.is_some();
+            pair[1].at <= first.at && is_decided && (was.status, is.status) == (Status::Drifted, Status::Active)
+        });
+        let Some([seen, accepted]) = accepted else { continue };
+        let is_left = accepted.record().baseline.as_ref().is_some_and(|left| is_as_left(left, before));
+        if is_left && !has_changed_since(evidence, write, seen.record()) && !came_after_look(evidence, write) {
+            violations.push(write.say("somebody had accepted what was there"));
+        }
+    }
+}
+
+/// Whether the source changed after it was as the record saw it; of two changes in one second, Azure tells one.
+fn has_changed_since(evidence: &Evidence<'_>, write: &Write, seen: &Record) -> bool {
+    let Some(updated) = seen.source_seen.as_ref().and_then(|source| source.updated) else { return true };
+    let touches = evidence.world.touches.iter().filter(|touch| {
+        let is_of_source = touch.item == write.item && touch.side == Side::Source;
+        is_of_source && touch.at.unix_seconds() >= updated.unix_seconds() && touch.at <= write.done.at
+    });
+    let later = touches.clone().any(|touch| touch.at.unix_seconds() > updated.unix_seconds());
+    later || touches.count() > 1
 }
 
 /// What drifted is left to the config's policy, and to whoever corrects it.

@@ -243,6 +243,9 @@ impl Scenario {
             }
             // Something foreign there, first, so that there is something to decide about.
             self.events.push((at, Event::Target(item, Change::Set)));
+            if chance.permille(300) {
+                self.events.push((at, Event::Source(item, Change::Set)));
+            }
             self.events.push((at + chance.millis(500, 2_000), Event::Ask(config, Ask::Expand)));
             let answer = chance.pick(&[Answer::Correct, Answer::Accept]);
             let seen = chance.pick(&[Seen::Now, Seen::Now, Seen::Before]);

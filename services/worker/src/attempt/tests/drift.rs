@@ -224,6 +224,21 @@ async fn accepted_drift_is_written_over_by_the_next_change_and_by_nothing_before
 }
 
 #[tokio::test(start_paused = true)]
+async fn accepted_drift_stays_though_the_source_had_changed_before_and_whoever_asks() {
+    let stage = meddled(DriftPolicy::Block).await;
+    stage.source().set_secret(&name(), "two", on()).unwrap();
+    assert_eq!(stage.sync_thoroughly().await.status, Status::Drifted);
+    stage.give(LeaveKind::Accept).await;
+    for record in [stage.sync_later().await, stage.sync_thoroughly().await] {
+        assert_eq!((record.status, record.last_attempt.unwrap().outcome), (Status::Active, OutcomeKind::Equal));
+        assert!(holds(&stage.target(), "meddled"));
+    }
+    stage.source().set_secret(&name(), "three", on()).unwrap();
+    assert_eq!(stage.sync_later().await.status, Status::Active);
+    assert!(holds(&stage.target(), "three"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_equals_the_source_needs_no_leave_and_is_not_ours() {
     let mut stage = Stage::new(SECRETS).await;
     stage.set_policy(DriftPolicy::Block);
