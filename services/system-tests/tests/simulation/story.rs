@@ -1,15 +1,13 @@
 //! Plays a scenario: chaos, then calm, then a look at what came of it.
 
+mod operator;
+
 use std::{collections::BTreeSet, rc::Rc, time::Duration};
 
 use broker::Entry;
-use domain::{index::Index, leave::set_hash};
 use proto_msgs::{
-    Behaviour, Config, ConfigId, ConfigSpec, Envelope, ItemType, Record, RecordId, RecordKey, Revision, Rule, Status,
-    Timestamp, VaultRef,
-    api::{CommandReply, ConfigCommand, LeaveAllBody, LeaveBody, RecordFilter, SetBody},
+    Behaviour, Config, ConfigId, ConfigSpec, Envelope, ItemType, Record, RecordId, Revision, Rule, Timestamp, VaultRef,
     config::{Change as ConfigChange, DiscoveredVault, TargetType},
-    record::LeaveKind,
     run::RunEnd,
     vault::Side,
 };
@@ -25,8 +23,8 @@ use crate::{
     invariants::{self, Violation},
     owners::Owners,
     process::Process,
-    scenario::{Answer, Ask, Blow, Edit, Event, Scenario, Seen},
-    world::{World, beginning, identity, item_name, vault_name},
+    scenario::{Blow, Edit, Event, Scenario},
+    world::{World, identity, item_name, vault_name},
 };
 
 /// After the calm begins, everything must be right within this: two cycles of five minutes with their jitter, and the
@@ -36,8 +34,6 @@ const CONVERGES_WITHIN: Duration = Duration::from_secs(15 * 60);
 const CYCLE: Duration = Duration::from_secs(6 * 60);
 /// What an operator mended may show only then what else there is to mend.
 const MENDED_AGAIN: u32 = 3;
-/// An operator's request waits no longer.
-const ASK_LIMIT: Duration = Duration::from_secs(5);
 /// An operator asks, looks what came of it, and asks again.
 const ASKED_AGAIN: u32 = 3;
 /// A lease that nobody holds any more is taken within this.
@@ -267,113 +263,10 @@ impl Story {
         !touched.is_empty()
     }
 
-    /// What an operator does about an item whose target was touched.
-    fn mending(&self, item: usize) -> ConfigCommand {
-        let (history, actor) = (self.world.look(), "operator".to_owned());
-        let id = record_of(&self.world, &self.configs, item);
-        let said = history.records.get(&id).and_then(|said| said.last());
-        match said.filter(|said| said.record().status == Status::Drifted) {
-            Some(said) => ConfigCommand::Leave { actor, key: id.key(), leave: leave_for(said, LeaveKind::Correct) },
-            None => ConfigCommand::SyncRecord { actor, key: id.key() },
-        }
-    }
-
     fn is_waiting(&self) -> bool {
         let history = self.world.look();
         let mut newest = history.records.values().filter_map(|said| said.last());
         newest.any(|said| !said.record().removed && !said.record().status.is_settled())
-    }
-
-    fn command(&mut self, config: usize, ask: Ask) -> Option<ConfigCommand> {
-        let actor = "operator".to_owned();
-        let key = |item: usize| {
-            let item = &self.world.scenario.items[item];
-            RecordKey { kind: item.kind, name: item_name(&item.name) }
-        };
-        let command = match ask {
-            Ask::Sync => ConfigCommand::Sync { actor },
-            Ask::Expand => ConfigCommand::Expand { actor },
-            Ask::Record(item) => ConfigCommand::SyncRecord { actor, key: key(item) },
-            Ask::Enable(item, enabled) => ConfigCommand::SetEnabled { actor, key: key(item), enabled },
-            Ask::Leave(item, answer, seen) => {
-                ConfigCommand::Leave { actor, key: key(item), leave: self.leave(item, answer, seen)? }
-            }
-            Ask::LeaveAll(answer, _) => {
-                let (status, kind) = self.to_leave(config, answer)?;
-                ConfigCommand::LeaveAll {
-                    actor,
-                    leave: LeaveAllBody { kind, set: self.listed(config, status, Some(kind))? },
-                }
-            }
-            Ask::Release(_) => {
-                let set = self.listed(config, Status::BlockedDeleteHeld, None)?;
-                ConfigCommand::ReleaseDeletes { actor, hash: set.hash }
-            }
-        };
-        self.world.decisions.push((self.world.now(), ask));
-        Some(command)
-    }
-
-    /// Leave for what a record shows, or showed; none where there is nothing to decide.
-    fn leave(&self, item: usize, answer: Answer, seen: Seen) -> Option<LeaveBody> {
-        let history = self.world.look();
-        let mut newest = history.records.get(&record_of(&self.world, &self.configs, item))?.iter().rev();
-        let now = newest.next()?;
-        let kind = match (now.record().status, answer) {
-            (Status::BlockedTargetConflict, _) => LeaveKind::Acknowledge,
-            (Status::Drifted, Answer::Correct) => LeaveKind::Correct,
-            (Status::Drifted, Answer::Accept) => LeaveKind::Accept,
-            _ => return None,
-        };
-        let shown = if seen == Seen::Now { now } else { newest.next()? };
-        Some(leave_for(shown, kind))
-    }
-
-    /// What leave could be given for in a config: conflicts first.
-    fn to_leave(&self, config: usize, answer: Answer) -> Option<(Status, LeaveKind)> {
-        let (history, id) = (self.world.look(), self.configs.get(config)?);
-        let of_drift = if answer == Answer::Correct { LeaveKind::Correct } else { LeaveKind::Accept };
-        let kinds = [(Status::BlockedTargetConflict, LeaveKind::Acknowledge), (Status::Drifted, of_drift)];
-        kinds.into_iter().find(|(status, _)| history.of(id).any(|said| said.record().status == *status))
-    }
-
-    /// The records of a config with a status, as a listing shows them now; noted as what somebody saw.
-    fn listed(&mut self, config: usize, status: Status, kind: Option<LeaveKind>) -> Option<SetBody> {
-        let id = *self.configs.get(config)?;
-        let shown: Vec<_> = self.world.look().of(&id).filter(|said| said.record().status == status).cloned().collect();
-        let mut index = Index::new();
-        shown.iter().for_each(|said| _ = index.upsert(said.record(), said.sequence));
-        let seen = shown.iter().map(|said| (said.record().id.clone(), said));
-        match kind {
-            Some(kind) => self.world.leaves.extend(seen.map(|(id, said)| (id, leave_for(said, kind)))),
-            None => self.world.releases.extend(seen.map(|(id, said)| (id, said.sequence))),
-        }
-        let filter = RecordFilter { status: Some(status), ..RecordFilter::default() };
-        Some(SetBody { filter, hash: set_hash(index.iter()) }).filter(|_| !shown.is_empty())
-    }
-
-    /// `age`: how long ago somebody looked.
-    fn ask(&mut self, config: usize, command: ConfigCommand, age: Duration) {
-        let Some(id) = self.configs.get(config) else { return };
-        if let ConfigCommand::Leave { key, leave, .. } = &command {
-            let record = RecordId { config: *id, kind: key.kind, name: key.name.clone() };
-            self.world.leaves.push((record, leave.clone()));
-        }
-        let (operator, origin) = (&self.world.operator, &self.world.origin);
-        let envelope = origin.envelope(origin.correlation_id(), command);
-        let subject = operator.subjects.config_command(id);
-        let bus = operator.bus.clone();
-        let (asked, at, answers) = (format!("{:?}", envelope.body), self.world.now(), self.world.answers.clone());
-        self.asked.spawn_local(async move {
-            sleep(age).await;
-            // Whoever asks in a storm may get no answer.
-            let answer = match broker::ask::<_, CommandReply>(bus.as_ref(), &subject, &envelope, ASK_LIMIT).await {
-                Ok(answer) => format!("{:?}", answer.body),
-                Err(error) => error.to_string(),
-            };
-            let at = at.since(beginning()).as_millis();
-            answers.borrow_mut().push(format!("{at:>9} {asked}: {answer}"));
-        });
     }
 
     async fn edit(&mut self, number: usize, edit: Edit) {
@@ -443,11 +336,6 @@ impl Story {
 fn rule(config: usize, is_narrow: bool) -> Rule {
     let name = ["a", "b", "c"][config];
     Rule::Pattern { glob: format!("[{name}x]-{}*", if is_narrow { "s" } else { "" }) }
-}
-
-fn leave_for(seen: &Said<Record>, kind: LeaveKind) -> LeaveBody {
-    let target_version = seen.record().target_seen.as_ref().and_then(|seen| seen.version.clone());
-    LeaveBody { kind, sequence: seen.sequence, target_version }
 }
 
 /// The record of an item.
