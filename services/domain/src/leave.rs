@@ -14,6 +14,7 @@ use crate::{
     index::IndexEntry,
     lifecycle,
     mutant::{self, Mutant},
+    timing::SAME_SECOND_MARGIN,
 };
 
 /// Whether leave may be given: `head` is the record's newest sequence, the others are what somebody saw.
@@ -86,10 +87,15 @@ fn accepted(record: Record, revision: Revision) -> Record {
     }
 }
 
-/// The source as it was seen; where it was listed as it had been read, the version that was read is known.
+/// The source as it was seen; where it was listed as it had been read, and not in the second of that, the version that
+/// was read is known.
 fn accepted_source(baseline: &Baseline, seen: Option<SideState>) -> SideState {
+    let is_another = |seen: &SideState| {
+        let same_second = seen.updated.is_none_or(|updated| updated.plus(SAME_SECOND_MARGIN) > baseline.read_at);
+        seen.version.is_some() || same_second || print_of(seen) != print_of(&baseline.source)
+    };
     match seen.filter(|_| !mutant::is(Mutant::AcceptedIsOverwritten)) {
-        Some(mut seen) if seen.version.is_some() || print_of(&seen) != print_of(&baseline.source) => {
+        Some(mut seen) if is_another(&seen) => {
             let operations = &mut seen.attributes.key_operations;
             *operations = operations.take().or_else(|| baseline.source.attributes.key_operations.clone());
             seen
@@ -236,6 +242,12 @@ mod tests {
             assert_eq!(write(&side("s2", 20), &accepted(seen.clone())), nothing, "{seen:?}");
             assert_eq!(write(&side("s3", 30), &accepted(seen)), Decision::Write);
         }
+        // In the second of its read, a listing does not tell whether it changed.
+        let hasty = Baseline { read_at: at(2), ..baseline(side("s1", 1), 10) };
+        assert_eq!(
+            write(&side("s2", 1), &Baseline { source: accepted_source(&hasty, Some(listed(1))), ..hasty.clone() }),
+            Decision::Nothing(hasty.how)
+        );
         // Listed as it had been read: nothing had changed.
         assert_eq!(write(&side("s1", 1), &accepted(listed(1))), nothing);
         assert_eq!(accepted(listed(1)).source.version, baseline(side("s1", 1), 10).source.version);

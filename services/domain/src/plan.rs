@@ -24,6 +24,7 @@ use proto_msgs::{
 use crate::{
     check,
     claims::Claims,
+    compare::print_of,
     index::{Index, IndexEntry},
     inventory::{Inventory, Listed},
     mutant::{self, Mutant},
@@ -174,10 +175,11 @@ fn or_found(entry: Option<&IndexEntry>, wanted: Option<Action>) -> Option<Action
 fn is_news(entry: Option<&IndexEntry>, action: &Action) -> bool {
     let Some(entry) = entry else { return true };
     match action {
-        // Leave is given for the target as it was shown.
-        Action::Block { code: ErrorCode::Drift, target_seen, .. } => {
-            let seen = target_seen.as_ref().map(crate::compare::print_of);
-            entry.code != Some(ErrorCode::Drift) || entry.target_seen != seen
+        // Leave is given for both ends as they were shown.
+        Action::Block { code: ErrorCode::Drift, target_seen, source_seen, .. } => {
+            let [source, target] = [source_seen, target_seen].map(|seen| seen.as_ref().map(print_of));
+            let is_other_source = source.is_some() && entry.source_seen != source;
+            entry.code != Some(ErrorCode::Drift) || entry.target_seen != target || is_other_source
         }
         Action::Block { code, .. } => entry.code != Some(*code),
         Action::Delete { seen, held } => {

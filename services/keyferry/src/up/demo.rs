@@ -8,7 +8,7 @@ use std::{path::PathBuf, time::Duration};
 
 use proto_msgs::{
     RequestCode,
-    api::{Accepted, ConditionKind, ConfigSummary, ConfigView},
+    api::{Accepted, ConfigView, ControlView},
 };
 use serde_json::{Value, json};
 
@@ -16,6 +16,7 @@ use super::{Up, progress};
 use crate::{
     client::{Client, path},
     failure::Failure,
+    output::tell,
     up::{
         children::{Children, SECRET_VARIABLE},
         moved::SUFFIX,
@@ -118,8 +119,8 @@ fn of_the_demo() -> Vec<Value> {
     ]
 }
 
-/// One that is there from an earlier start gets a new run, since the vaults may have changed in the meantime; but not
-/// where somebody stopped it.
+/// One that is there from an earlier start gets a new run, since the vaults may have changed in the meantime. Where
+/// somebody stopped it, it stays so, and that is said.
 async fn see_through(
     body: &Value,
     client: &Client,
@@ -128,10 +129,18 @@ async fn see_through(
 ) -> Result<(), Failure> {
     let (id, was_there) = create(body, client, children).await?;
     let view = progress::follow(client, &id, None, children, seen).await?;
-    let is_stopped = |summary: &ConfigSummary| {
-        summary.conditions.iter().any(|condition| condition.kind == ConditionKind::WorkAllowed && !condition.ok)
-    };
-    if !was_there || view.config.spec.paused || view.summary.as_ref().is_some_and(is_stopped) {
+    if !was_there {
+        return Ok(());
+    }
+    let name = &view.config.spec.name;
+    if view.config.spec.paused {
+        tell(format_args!("`{name}` is paused, so its vaults were not looked at: `keyferry config resume {id}`"));
+        return Ok(());
+    }
+    if client.get::<ControlView>(&path(&["control"])).await?.stopped {
+        tell(format_args!(
+            "everything is stopped, so the vaults of `{name}` were not looked at: `keyferry resume-all`"
+        ));
         return Ok(());
     }
     let before = view.summary.as_ref().and_then(|summary| summary.run.as_ref()).map(|run| run.id);

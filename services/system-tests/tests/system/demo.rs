@@ -66,10 +66,10 @@ async fn the_demo_estate_is_replicated_and_read_back() -> Result<()> {
     ensure!((all..=all + WARMING).contains(&listings), "each listing once: {first}");
     // One read of the source and one look at the target for each; certificates and keys take up to one more.
     ensure!((2 * SECRETS + OTHERS..=2 * SECRETS + 3 * OTHERS + LOOKS).contains(&reads), "{first}");
-    // Started again, it goes on where it was: nothing is called.
+    // Started again, it goes on where it was: it looks for what changed, and writes nothing.
     let second = up.answer()?;
     ensure!(second["records"] == records && second["codes"] == *codes, "{second}");
-    ensure!(second["calls"] == json!({ "list": 0, "get": 0, "set": 0 }), "{second}");
+    ensure!(second["calls"]["list"].as_u64() > Some(0) && second["calls"]["set"] == 0, "{second}");
 
     let (_emulator, admin) = up.emulator(folder.path()).await?;
     let read = read_back(&up)?;

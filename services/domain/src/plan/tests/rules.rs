@@ -358,6 +358,16 @@ fn drift_that_is_shown_is_not_news_until_the_target_changes_again_and_ends_when_
 }
 
 #[test]
+fn drift_shows_the_source_as_it_is_by_now_for_whoever_accepts_it() {
+    let scene =
+        |record, source| Scene::new(record, complete(source), complete(At::Live(600))).with_policy(DriftPolicy::Block);
+    let drifted = scene(active("a", 1), At::Live(1)).taken().unwrap();
+    assert_eq!((drifted.status, scene(drifted.clone(), At::Live(1)).action()), (Status::Drifted, None));
+    let later = scene(drifted, At::Live(9)).taken().unwrap();
+    assert_eq!((later.status, later.source_seen.unwrap().updated), (Status::Drifted, Some(at(9))));
+}
+
+#[test]
 fn a_target_item_of_another_config_is_blocked_with_the_owners_name() {
     let mut scene =
         Scene::new(record(ItemType::Secrets, "x", Status::Active), complete(At::Live(1)), complete(At::Nowhere));
