@@ -8,7 +8,7 @@ use std::{path::PathBuf, time::Duration};
 
 use proto_msgs::{
     RequestCode,
-    api::{Accepted, ConfigView, ControlView},
+    api::{Accepted, ConfigView},
 };
 use serde_json::{Value, json};
 
@@ -128,19 +128,11 @@ async fn see_through(
     seen: &mut Seen,
 ) -> Result<(), Failure> {
     let (id, was_there) = create(body, client, children).await?;
-    let view = progress::follow(client, &id, None, children, seen).await?;
-    if !was_there {
+    let Some(view) = progress::follow(client, &id, None, children, seen).await?.filter(|_| was_there) else {
         return Ok(());
-    }
-    let name = &view.config.spec.name;
-    if view.config.spec.paused {
-        tell(format_args!("`{name}` is paused, so its vaults were not looked at: `keyferry config resume {id}`"));
-        return Ok(());
-    }
-    if client.get::<ControlView>(&path(&["control"])).await?.stopped {
-        tell(format_args!(
-            "everything is stopped, so the vaults of `{name}` were not looked at: `keyferry resume-all`"
-        ));
+    };
+    if let Some(why) = progress::stopped(client, &view).await {
+        tell(why);
         return Ok(());
     }
     let before = view.summary.as_ref().and_then(|summary| summary.run.as_ref()).map(|run| run.id);

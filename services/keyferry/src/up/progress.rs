@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, io::IsTerminal, time::Duration};
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use proto_msgs::{
     ErrorCode, RequestCode, RunId, Status,
-    api::{ConfigSummary, ConfigView},
+    api::{ConfigSummary, ConfigView, ControlView},
     run::Phase,
 };
 use tokio::time::Instant;
@@ -77,14 +77,27 @@ fn sum<'a, K: Ord + Copy + 'a>(counts: impl Iterator<Item = &'a BTreeMap<K, u64>
     sums
 }
 
-/// Follows a config until every record is settled, in another run than `before`.
+/// Why a config's vaults are not looked at until somebody lets it go on; none: nobody stopped it.
+pub async fn stopped(client: &Client, view: &ConfigView) -> Option<String> {
+    let (name, id) = (&view.config.spec.name, view.config.id);
+    if view.config.spec.paused {
+        return Some(format!("`{name}` is paused, so its vaults are not looked at: `keyferry config resume {id}`"));
+    }
+    let control = client.get::<ControlView>(&path(&["control"])).await;
+    let is_stopped = control.is_ok_and(|control| control.stopped);
+    is_stopped
+        .then(|| format!("everything is stopped, so the vaults of `{name}` are not looked at: `keyferry resume-all`"))
+}
+
+/// Follows a config until every record is settled, in another run than `before`. None: somebody stopped it, which is
+/// told.
 pub async fn follow(
     client: &Client,
     config: &str,
     before: Option<RunId>,
     children: &mut Children<'_>,
     seen: &mut Seen,
-) -> Result<ConfigView, Failure> {
+) -> Result<Option<ConfigView>, Failure> {
     let mut shown = Shown::new();
     let mut heard = Instant::now();
     let path = path(&["configs", config]);
@@ -99,7 +112,14 @@ pub async fn follow(
                 let summary = view.summary.as_ref().filter(|_| is_ours);
                 if summary.is_some_and(ConfigSummary::is_settled) {
                     shown.bar.finish_and_clear();
-                    return Ok(view);
+                    return Ok(Some(view));
+                }
+                if view.summary.is_some()
+                    && let Some(why) = stopped(client, &view).await
+                {
+                    shown.bar.finish_and_clear();
+                    tell(why);
+                    return Ok(None);
                 }
                 shown.show(summary);
             }

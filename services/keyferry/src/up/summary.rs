@@ -103,12 +103,13 @@ struct Row {
     calls: u64,
 }
 
-/// Says that everything is settled; `admin_port` is the emulator's.
+/// Says that everything is settled, as far as nobody stopped it; `admin_port` is the emulator's.
 pub async fn print(seen: &Seen, is_in_trouble: bool, admin_port: u16) -> Result<u8, Failure> {
     let calls = calls(admin_port)
         .await
         .map_err(|error| Failure::of(RequestCode::Unavailable, &error, "look into the emulator's log"))?;
-    say(&object(true, seen, Some(calls)), if is_in_trouble { IN_TROUBLE } else { 0 })
+    let is_settled = seen.views.iter().all(|view| view.summary.as_ref().is_some_and(ConfigSummary::is_settled));
+    say(&object(is_settled, seen, Some(calls)), if is_in_trouble || !is_settled { IN_TROUBLE } else { 0 })
 }
 
 /// Says how far it came until a signal stopped it.

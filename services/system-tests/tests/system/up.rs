@@ -162,6 +162,32 @@ async fn an_estate_that_changed_since_the_start_is_not_passed_over_in_silence() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn where_everything_is_stopped_in_the_middle_it_comes_up_and_says_so() -> Result<()> {
+    let up = Up::of(&pair(MANY).yaml())?;
+    let mut process = Process::start("up-stopped", up.command()?, up.folder.path())?;
+    let says = |word: &'static str| {
+        let process = &process;
+        until(word, LIMIT, move || async move { Ok(process.output().contains(word).then_some(())) })
+    };
+    says("records:").await?;
+    let mut create = Command::new(Tools::find()?.keyferry);
+    create.args(["token", "create", "--name", "operator", "--role", "admin", "--nats"]);
+    let token = create.arg(format!("nats://127.0.0.1:{}", up.nats_port)).output()?;
+    let token = String::from_utf8(token.stdout)?.trim().to_owned();
+    let stop = Api::new(up.port, token)?.send(reqwest::Method::POST, "/api/v1/control/stop-all", None).await?;
+    ensure!(stop.status().is_success(), "{}", stop.text().await?);
+    says("`keyferry resume-all`").await?;
+    says("Try next").await?;
+    process.interrupt()?;
+    ensure!(process.ended(LIMIT).await?.success(), "{}", process.output());
+
+    let (code, answer, told) = up.until_synced()?;
+    ensure!(code == Some(2) && answer["settled"] == false, "{code:?}: {answer}\n{told}");
+    ensure!(told.contains("`keyferry resume-all`"), "{told}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn on_another_emulator_port_it_lists_anew_and_rewrites_nothing() -> Result<()> {
     let up = Up::of(&pair(30).yaml())?;
     let (code, first, told) = up.until_synced()?;
