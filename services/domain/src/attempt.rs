@@ -143,8 +143,8 @@ pub fn is_left(look: &Look, baseline: &Baseline) -> bool {
     }
 }
 
-/// Older successes did not note what a key may be used for: only a look tells.
-fn knows_operations(kind: ItemType, baseline: &Baseline) -> bool {
+/// Whether the last success noted what a key may be used for; where not, only the target tells what it may.
+pub fn knows_operations(kind: ItemType, baseline: &Baseline) -> bool {
     kind != ItemType::Keys || baseline.source.attributes.key_operations.is_some()
 }
 

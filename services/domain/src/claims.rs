@@ -69,6 +69,11 @@ impl Claims {
     }
 }
 
+/// Why an item is not for any other config than `owner`.
+pub fn taken_by(owner: &str) -> String {
+    format!("the config `{owner}` wrote or adopted this target item first, or may have, so it is that config's")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

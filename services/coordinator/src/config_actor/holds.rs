@@ -72,10 +72,10 @@ enum Said {
 
 /// A call that failed tells more than those that were answered before it.
 fn said_of(side: Side, record: &Record, attempt: &AttemptReport) -> Said {
-    match record.code.filter(|_| attempt.failed == Some(side)) {
-        Some(code) => Said::Failed(code),
-        None if attempt.failed != Some(side) && attempt.answered.contains(&side) => Said::Answered,
-        None => Said::Nothing,
+    match attempt.failed == Some(side) {
+        true => record.code.map_or(Said::Nothing, Said::Failed),
+        false if attempt.answered.contains(&side) => Said::Answered,
+        false => Said::Nothing,
     }
 }
 

@@ -3,7 +3,7 @@
 
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 use broker::LogError;
-use domain::lifecycle;
+use domain::{claims::taken_by, lifecycle};
 use proto_msgs::{ErrorCode, Record, RecordKey};
 
 use super::{
@@ -48,12 +48,9 @@ impl ConfigActor {
     fn claim(&mut self, key: &RecordKey, context: &mut Context<Self>) -> bool {
         let Err(owner) = self.parts.claims.claim(self.id(), key) else { return true };
         if let Some(item) = self.work.remove(key) {
-            let message = format!(
-                "the config `{owner}` wrote or adopted this target item first, or may have, so it is that config's"
-            );
             let (seen, run) = (item.record.source_seen.clone(), item.record.run);
             let code = ErrorCode::TargetClaimed;
-            let record = lifecycle::blocked(item.record.clone(), code, message, seen, run, self.revision);
+            let record = lifecycle::blocked(item.record.clone(), code, taken_by(&owner), seen, run, self.revision);
             self.write_instead(item, record, context);
         }
         false

@@ -9,6 +9,7 @@ use proto_msgs::{
 
 use super::{Action, Planner, block, listed_state};
 use crate::{
+    claims::taken_by,
     compare::print_of_item,
     drift::{self, Target},
     index::{IndexEntry, Prints},
@@ -73,10 +74,7 @@ impl Planner<'_> {
             return Some(block(ErrorCode::SourceDisabled, message, Some(item)));
         }
         if let Some(owner) = self.given.claims.in_the_way(self.given.config.id, key) {
-            let message = format!(
-                "the config `{owner}` wrote or adopted this target item first, or may have, so it is that config's"
-            );
-            return Some(block(ErrorCode::TargetClaimed, &message, Some(item)));
+            return Some(block(ErrorCode::TargetClaimed, &taken_by(&owner), Some(item)));
         }
         if self.is_soft_deleted(key) && !was_synced {
             return Some(soft_deleted_at_target(item));

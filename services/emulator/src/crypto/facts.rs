@@ -13,7 +13,7 @@ use x509_cert::{
 use super::CryptoError;
 
 /// Microsoft's user principal name, among a certificate's other names.
-const UPN: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.311.20.2.3");
+pub(super) const UPN: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.311.20.2.3");
 
 /// What a certificate says.
 #[derive(Debug, Clone, PartialEq, Eq)]

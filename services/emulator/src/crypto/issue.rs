@@ -8,14 +8,12 @@ use rustls_pki_types::PrivatePkcs8KeyDer;
 use time::OffsetDateTime;
 use x509_cert::der::asn1::ObjectIdentifier;
 
-use super::{Chain, CryptoError, Curve, KeySpec, Names, PrivateKey, subject};
+use super::{Chain, CryptoError, Curve, KeySpec, Names, PrivateKey, facts::UPN, subject};
 
 /// What a certificate may be used for whose policy does not say: Azure's defaults.
 pub const KEY_USAGE: [&str; 2] = ["digitalSignature", "keyEncipherment"];
 /// Authentication of servers and of clients.
 pub const EXTENDED_KEY_USAGE: [&str; 2] = ["1.3.6.1.5.5.7.3.1", "1.3.6.1.5.5.7.3.2"];
-/// Microsoft's user principal name, among a certificate's other names.
-const UPN: [u64; 10] = [1, 3, 6, 1, 4, 1, 311, 20, 2, 3];
 
 /// What to issue.
 #[derive(Debug, Clone)]
@@ -106,7 +104,7 @@ fn leaf_params(spec: &IssueSpec<'_>) -> Result<CertificateParams, CryptoError> {
     }
     for upn in upns {
         let value = OtherNameValue::Utf8String(upn.clone());
-        params.subject_alt_names.push(SanType::OtherName((UPN.to_vec(), value)));
+        params.subject_alt_names.push(SanType::OtherName((arcs(&UPN), value)));
     }
     params.key_usages = spec.key_usage.iter().map(|usage| key_usage(usage)).collect::<Result<_, _>>()?;
     params.extended_key_usages =
@@ -130,10 +128,13 @@ fn key_usage(name: &str) -> Result<KeyUsagePurpose, CryptoError> {
 }
 
 fn extended(dotted: &str) -> Result<ExtendedKeyUsagePurpose, CryptoError> {
-    let no_id = || CryptoError::Issue(format!("`{dotted}` is no object identifier of a key usage"));
-    ObjectIdentifier::new(dotted).map_err(|_| no_id())?;
-    let arcs = dotted.split('.').map(str::parse).collect::<Result<Vec<u64>, _>>().map_err(|_| no_id())?;
-    Ok(ExtendedKeyUsagePurpose::Other(arcs))
+    let id = ObjectIdentifier::new(dotted)
+        .map_err(|_| CryptoError::Issue(format!("`{dotted}` is no object identifier of a key usage")))?;
+    Ok(ExtendedKeyUsagePurpose::Other(arcs(&id)))
+}
+
+fn arcs(id: &ObjectIdentifier) -> Vec<u64> {
+    id.arcs().map(u64::from).collect()
 }
 
 fn key_pair(key: &PrivateKey) -> Result<KeyPair, CryptoError> {

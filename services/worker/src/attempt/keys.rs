@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use domain::attempt::{Look, may_be_named};
+use domain::attempt::{Look, knows_operations, may_be_named};
 use proto_msgs::{
-    ErrorCode, Timestamp,
+    ErrorCode, ItemType, Timestamp,
     record::{Arrival, OutcomeKind},
     vault::{KeyRotation, Side, SideState},
 };
@@ -36,9 +36,8 @@ pub(super) async fn sync(work: &mut Work<'_>) -> Result<Done, Halt> {
     }
 }
 
-/// Whether the last success did not note what the key may be used for: only the target tells whether it is carried.
 fn lacks_operations(work: &Work<'_>) -> bool {
-    work.baseline().is_some_and(|baseline| baseline.source.attributes.key_operations.is_none())
+    work.baseline().is_some_and(|baseline| !knows_operations(ItemType::Keys, baseline))
 }
 
 async fn read_source(work: &mut Work<'_>) -> Result<Key, Halt> {
@@ -144,7 +143,9 @@ async fn policy(work: &mut Work<'_>, vault: &dyn Vault) -> Option<KeyRotation> {
         Ok(answer) => match work.got(answer) {
             Ok(answer) => Some(answer.value),
             Err(error) => {
-                work.throttled = work.throttled.take().or((error.kind == VaultErrorKind::Throttled).then_some(error));
+                if error.kind == VaultErrorKind::Throttled {
+                    work.throttled.get_or_insert(error);
+                }
                 None
             }
         },
