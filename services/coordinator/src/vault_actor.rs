@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, ResponseFuture, SpawnHandle};
+use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, SpawnHandle};
 use domain::{
     health::{Health, Held, Turn},
     pacing::{WeightedRoundRobin, Window},
@@ -62,6 +62,18 @@ impl Drop for Permit {
     }
 }
 
+/// A permit that was asked for. Whoever gives up waiting leaves the queue, and gives back what came too late.
+struct Asked(oneshot::Receiver<Permit>);
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        self.0.close();
+        if let Ok(permit) = self.0.try_recv() {
+            permit.end(Need::default(), None);
+        }
+    }
+}
+
 /// A handle to one vault's budget and health. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct VaultHandle {
@@ -88,9 +100,12 @@ impl VaultHandle {
         self.actor.do_send(GoCautiously);
     }
 
-    /// Waits for a permit. None: the actor is gone, with the rest of this coordinator.
+    /// Waits for a permit, as long as it is polled. None: the actor is gone, with the rest of this coordinator.
     pub(crate) async fn acquire(&self, config: ConfigId, need: Need, is_urgent: bool) -> Option<Permit> {
-        self.actor.send(Acquire { config, need, is_urgent }).await.ok()?
+        let (answer, permit) = oneshot::channel();
+        let mut asked = Asked(permit);
+        self.actor.send(Acquire { config, is_urgent, waiting: Waiting { need, answer } }).await.ok()?;
+        (&mut asked.0).await.ok()
     }
 
     /// What may be dispatched to the vault.
@@ -132,7 +147,7 @@ pub(crate) struct VaultActor {
 
 struct Waiting {
     need: Need,
-    answer: oneshot::Sender<Option<Permit>>,
+    answer: oneshot::Sender<Permit>,
 }
 
 /// What one config waits for: what somebody asked for goes before bulk work.
@@ -164,12 +179,13 @@ impl Queue {
     }
 }
 
+/// Answered by what waits: a future of this actor's own would go on waiting when nobody does.
 #[derive(Message)]
-#[rtype(result = "Option<Permit>")]
+#[rtype(result = "()")]
 struct Acquire {
     config: ConfigId,
-    need: Need,
     is_urgent: bool,
+    waiting: Waiting,
 }
 
 #[derive(Message)]
@@ -194,15 +210,12 @@ impl Actor for VaultActor {
 }
 
 impl Handler<Acquire> for VaultActor {
-    type Result = ResponseFuture<Option<Permit>>;
+    type Result = ();
 
-    fn handle(&mut self, message: Acquire, context: &mut Self::Context) -> Self::Result {
-        let (answer, permit) = oneshot::channel();
-        self.turns.set(message.config, WEIGHT);
-        let waiting = Waiting { need: message.need, answer };
-        self.waiting.entry(message.config).or_default().push(waiting, message.is_urgent);
+    fn handle(&mut self, Acquire { config, is_urgent, waiting }: Acquire, context: &mut Self::Context) {
+        self.turns.set(config, WEIGHT);
+        self.waiting.entry(config).or_default().push(waiting, is_urgent);
         self.give(context);
-        Box::pin(async { permit.await.ok().flatten() })
     }
 }
 
@@ -260,8 +273,7 @@ impl VaultActor {
             self.creating.take(need.creating);
             self.reads.take(need.reads);
             let permit = Permit { vault: context.address(), need, is_ended: false };
-            // Whoever waited may have gone; the permit comes back by being dropped, as calls that were not made.
-            if let Err(Some(permit)) = first.answer.send(Some(permit)) {
+            if let Err(permit) = first.answer.send(permit) {
                 permit.end(Need::default(), None);
             }
         }
@@ -286,5 +298,53 @@ impl VaultActor {
             actor.look = None;
             actor.give(context);
         }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::config_id;
+    use runtime::{SeededEntropy, TokioClock};
+    use std::sync::Arc;
+    use tokio::time::timeout;
+
+    const ONE: Need = Need { creating: 0, reads: 1 };
+
+    fn vault(reads_per_10s: u32) -> VaultHandle {
+        let clock = Arc::new(TokioClock::new(crate::fixtures::at(0)));
+        let origin = Origin::new(clock, Arc::new(SeededEntropy::new(1)), "coordinator-1".parse().unwrap());
+        VaultHandle::start(origin, &CoordinatorSettings { reads_per_10s, ..CoordinatorSettings::default() })
+    }
+
+    #[actix_rt::test]
+    async fn who_waits_no_longer_takes_nobodys_place() {
+        tokio::time::pause();
+        let vault = vault(2);
+        let acquire = || vault.acquire(config_id(1), ONE, false);
+        let held = [acquire().await.unwrap(), acquire().await.unwrap()];
+        for _ in 0..100 {
+            assert!(timeout(Duration::from_millis(10), acquire()).await.is_err());
+        }
+        let waits = acquire();
+        held.into_iter().for_each(|permit| permit.end(Need::default(), None));
+        assert!(timeout(Duration::from_secs(1), waits).await.unwrap().is_some());
+        assert!(timeout(Duration::from_secs(1), acquire()).await.unwrap().is_some());
+    }
+
+    #[actix_rt::test]
+    async fn a_permit_that_comes_to_who_has_gone_counts_as_no_call() {
+        tokio::time::pause();
+        let vault = vault(1);
+        for _ in 0..10 {
+            // Asked for, given, and never looked at.
+            let mut asked = Box::pin(vault.acquire(config_id(1), ONE, false));
+            assert!(futures::poll!(&mut asked).is_pending());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            drop(asked);
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let permit = vault.acquire(config_id(1), ONE, false);
+        assert!(timeout(Duration::from_secs(1), permit).await.unwrap().is_some());
     }
 }

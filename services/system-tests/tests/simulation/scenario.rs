@@ -7,6 +7,7 @@ mod draw;
 
 use std::time::Duration;
 
+use coordinator::CoordinatorSettings;
 use proto_msgs::{DriftPolicy, ItemType, config::DeleteTrigger, vault::Side};
 
 #[derive(Debug)]
@@ -19,6 +20,8 @@ pub struct Scenario {
     pub workers: usize,
     pub events: Vec<(Duration, Event)>,
     pub rates: Rates,
+    /// Of each vault in each coordinator.
+    pub budget: CoordinatorSettings,
     pub chaos: Duration,
 }
 

@@ -6,7 +6,7 @@ use broker::{
     Broker,
     memory::{MemoryClient, MemoryServer},
 };
-use coordinator::{CoordinatorParts, CoordinatorSettings};
+use coordinator::CoordinatorParts;
 use proto_msgs::{
     ItemName, MemberId, RecordId, Sequence, Timestamp,
     api::LeaveBody,
@@ -53,6 +53,8 @@ pub struct World {
     pub answers: Rc<RefCell<Vec<String>>>,
     /// When something first happened to a member, whose clock or ear is not to be relied on from then on.
     pub struck: BTreeMap<String, Timestamp>,
+    /// Members that were killed, who tell nothing any more.
+    pub killed: BTreeMap<String, Timestamp>,
     processes: JoinSet<()>,
     started: Instant,
 }
@@ -115,6 +117,7 @@ impl World {
             releases: Vec::new(),
             answers: Rc::default(),
             struck: BTreeMap::new(),
+            killed: BTreeMap::new(),
             processes: JoinSet::new(),
             started,
             scenario,
@@ -176,10 +179,10 @@ impl World {
         let ice = Ice::default();
         let process = match role {
             Role::Coordinator => {
-                let parts = CoordinatorParts { broker, origin };
+                let (parts, budget) = (CoordinatorParts { broker, origin }, self.scenario.budget);
                 Process::start(&mut self.processes, ice, async move {
                     // A role that cannot go on ends, and is started again.
-                    _ = coordinator::run(CoordinatorSettings::default(), parts, shutdown).await;
+                    _ = coordinator::run(budget, parts, shutdown).await;
                 })
             }
             Role::Worker | Role::Gateway => {
@@ -196,12 +199,14 @@ impl World {
 
     /// Ends a member's process without a word.
     pub fn kill(&mut self, number: usize) {
+        let now = self.now();
         let member = &mut self.members[number];
         member.client.remove();
         if let Some(process) = member.process.take() {
             process.kill();
         }
         let id = member.id.clone();
+        self.killed.entry(id.clone()).or_insert(now);
         self.mend_window(&id);
     }
 

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use proto_msgs::{ErrorCode, Record, RecordId, Status, record::UnresolvedAttempt};
 
+use vault::memory::Done;
+
 use super::{Evidence, Violation, broken};
 use crate::{history::Said, scenario::Ask, story::record_of};
 
@@ -53,9 +55,11 @@ pub fn only_items(evidence: &Evidence<'_>, violations: &mut Vec<Violation>) {
     }
 }
 
-/// A write whose attempt is not the record's newest when it ends is carried by whoever went on, or noted.
+/// A write whose attempt is not the record's newest when it ends is carried by whoever went on, or noted; not by who was
+/// killed while it was on its way.
 pub fn late_is_noted(evidence: &Evidence<'_>, violations: &mut Vec<Violation>) {
-    for write in &evidence.writes {
+    let was_heard = |done: &Done| evidence.world.killed.get(&*done.by).is_none_or(|killed| *killed > done.at);
+    for write in evidence.writes.iter().filter(|write| was_heard(&write.done)) {
         let Some((place, intent)) = write.intent(evidence) else { continue };
         let Some(open) = intent.record().unresolved.as_ref() else { continue };
         let after = &write.history(evidence)[place + 1..];

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use coordinator::CoordinatorSettings;
 use proto_msgs::{DriftPolicy, ItemType, config::DeleteTrigger};
 
 use super::{Answer, Ask, Blow, Change, ConfigPlan, Edit, Event, First, Item, Rates, Scenario, Seen, VaultPlan};
@@ -14,6 +15,16 @@ const LONG_CHAOS: Duration = Duration::from_secs(450);
 
 /// As many as may be deleted at once without being held.
 const RETURNS: usize = 3;
+
+/// Reads in ten seconds where they are scarce: a first sync of all items takes a minute or two.
+const FEW_READS: u32 = 20;
+
+/// Of its own chance, which leaves everything else as it was drawn.
+fn budget(chance: &mut Chance) -> CoordinatorSettings {
+    let usual = CoordinatorSettings::default();
+    let reads_per_10s = chance.pick(&[usual.reads_per_10s, usual.reads_per_10s, usual.reads_per_10s, FEW_READS]);
+    CoordinatorSettings { reads_per_10s, ..usual }
+}
 
 impl Scenario {
     pub fn new(seed: u64) -> Self {
@@ -50,6 +61,7 @@ impl Scenario {
                 bus: chance.pick(&[0, 5, 20, 60]),
                 stall: chance.pick(&[0, 0, 5, 30]),
             },
+            budget: budget(&mut Chance::new(seed ^ 0x0b0d)),
             chaos: CHAOS,
         };
         if scenario.configs.iter().any(|config| config.deletes.is_some()) {
