@@ -22,6 +22,8 @@ struct State {
     claims: Claims,
     /// Every config that writes to the vault, and whether its records were taken in.
     configs: BTreeMap<ConfigId, bool>,
+    /// What may have been written, of configs that were taken in before all were: what another did write goes before.
+    doubted: Vec<(ConfigId, RecordKey)>,
 }
 
 impl TargetClaims {
@@ -32,27 +34,27 @@ impl TargetClaims {
         for id in gone {
             state.configs.remove(&id);
             state.claims.forget(id);
+            state.doubted.retain(|(config, _)| *config != id);
         }
         for id in configs {
             state.configs.entry(*id).or_default();
         }
+        state.claim_doubted();
     }
 
-    /// Takes a config's records in. `open`: those whose first write may be under way.
-    pub(crate) fn fill<'a>(&self, config: ConfigId, name: &str, index: &Index, open: impl Iterator<Item = &'a Record>) {
+    /// Takes a config's records in. `doubted`: see [`is_doubted`].
+    pub(crate) fn fill(&self, config: ConfigId, name: &str, index: &Index, doubted: Vec<RecordKey>) {
         let mut state = self.0.borrow_mut();
         state.claims.rebuild(config, index);
         state.claims.name(config, name);
-        for record in open.filter(|record| may_have_written(record)) {
-            // Where another config owns it, the next dispatch finds out.
-            _ = state.claims.claim(config, &record.id.key());
-        }
         state.configs.insert(config, true);
+        state.doubted.extend(doubted.into_iter().map(|key| (config, key)));
+        state.claim_doubted();
     }
 
     /// Whether the records of every config were taken in.
     pub(crate) fn are_whole(&self) -> bool {
-        self.0.borrow().configs.values().all(|is_filled| *is_filled)
+        self.0.borrow().are_whole()
     }
 
     pub(crate) fn rename(&self, config: ConfigId, name: &str) {
@@ -70,7 +72,7 @@ impl TargetClaims {
     pub(crate) fn settle(&self, record: &Record) {
         let (config, key) = (record.id.config, record.id.key());
         let mut state = self.0.borrow_mut();
-        let waits = may_have_written(record) || !record.status.is_settled();
+        let waits = is_doubted(record) || !record.status.is_settled();
         if record.removed || (record.baseline.is_none() && !waits) {
             state.claims.release(config, &key);
         } else if record.baseline.is_some() {
@@ -85,8 +87,24 @@ impl TargetClaims {
     }
 }
 
-fn may_have_written(record: &Record) -> bool {
-    record.unresolved.is_some() || !record.late.is_empty()
+impl State {
+    fn claim_doubted(&mut self) {
+        if self.are_whole() {
+            for (config, key) in std::mem::take(&mut self.doubted) {
+                // Where another config owns it, the next dispatch finds out.
+                _ = self.claims.claim(config, &key);
+            }
+        }
+    }
+
+    fn are_whole(&self) -> bool {
+        self.configs.values().all(|is_filled| *is_filled)
+    }
+}
+
+/// Whether an item without a baseline may have been written all the same.
+pub(crate) fn is_doubted(record: &Record) -> bool {
+    !record.removed && record.baseline.is_none() && (record.unresolved.is_some() || !record.late.is_empty())
 }
 
 #[cfg(test)]
@@ -105,9 +123,9 @@ mod tests {
     fn claims_are_whole_once_every_config_of_the_vault_was_taken_in() {
         let (claims, both) = (TargetClaims::default(), BTreeSet::from([config_id(1), config_id(2)]));
         claims.expect(&both);
-        claims.fill(config_id(1), "one", &Index::new(), std::iter::empty());
+        claims.fill(config_id(1), "one", &Index::new(), Vec::new());
         assert!(!claims.are_whole());
-        claims.fill(config_id(2), "two", &Index::new(), std::iter::empty());
+        claims.fill(config_id(2), "two", &Index::new(), Vec::new());
         claims.expect(&both);
         assert!(claims.are_whole());
     }
@@ -117,8 +135,8 @@ mod tests {
         let (claims, both) = (TargetClaims::default(), BTreeSet::from([config_id(1), config_id(2)]));
         claims.expect(&both);
         let owned = Record { baseline: Some(baseline()), ..record(1, "a", Status::Active) };
-        claims.fill(config_id(1), "one", &index(&[owned]), std::iter::empty());
-        claims.fill(config_id(2), "two", &Index::new(), std::iter::empty());
+        claims.fill(config_id(1), "one", &index(&[owned]), Vec::new());
+        claims.fill(config_id(2), "two", &Index::new(), Vec::new());
         assert_eq!(claims.claim(config_id(2), &key("a")), Err("one".to_owned()));
         claims.expect(&BTreeSet::from([config_id(2)]));
         assert_eq!(claims.claim(config_id(2), &key("a")), Ok(()));
@@ -127,8 +145,8 @@ mod tests {
     #[test]
     fn a_first_write_that_came_to_nothing_gives_its_item_back_and_one_that_may_have_written_does_not() {
         let claims = TargetClaims::default();
-        claims.fill(config_id(1), "one", &Index::new(), std::iter::empty());
-        claims.fill(config_id(2), "two", &Index::new(), std::iter::empty());
+        claims.fill(config_id(1), "one", &Index::new(), Vec::new());
+        claims.fill(config_id(2), "two", &Index::new(), Vec::new());
         claims.claim(config_id(1), &key("a")).unwrap();
         claims.settle(&record(1, "a", Status::Retrying));
         assert!(claims.claim(config_id(2), &key("a")).is_err(), "it goes on");
@@ -143,11 +161,23 @@ mod tests {
     }
 
     #[test]
-    fn a_first_write_that_was_open_when_the_owner_changed_is_claimed() {
-        let claims = TargetClaims::default();
-        let open = Record { unresolved: Some(crate::fixtures::unresolved()), ..record(1, "a", Status::Syncing) };
-        claims.fill(config_id(1), "one", &Index::new(), [&open].into_iter());
-        assert!(claims.claim(config_id(2), &key("a")).is_err());
+    fn what_may_have_been_written_is_claimed_by_the_next_owner_too_and_what_was_written_goes_before() {
+        let (claims, both) = (TargetClaims::default(), BTreeSet::from([config_id(1), config_id(2)]));
+        claims.expect(&both);
+        claims.fill(config_id(1), "one", &Index::new(), vec![key("a"), key("b")]);
+        let owned = Record { baseline: Some(baseline()), ..record(2, "b", Status::Active) };
+        claims.fill(config_id(2), "two", &index(&[owned]), Vec::new());
+        assert_eq!(claims.claim(config_id(2), &key("a")), Err("one".to_owned()));
+        assert_eq!(claims.claim(config_id(1), &key("b")), Err("two".to_owned()));
+    }
+
+    #[test]
+    fn an_item_is_doubted_as_long_as_an_attempt_may_have_written_it() {
+        let unresolved = Some(crate::fixtures::unresolved());
+        let over = Record { unresolved, ..record(1, "a", Status::BlockedSourceSoftDeleted) };
+        assert!(is_doubted(&over));
+        assert!(!is_doubted(&Record { baseline: Some(baseline()), ..over }), "it is owned");
+        assert!(!is_doubted(&record(1, "a", Status::BlockedSourceSoftDeleted)));
     }
 
     #[test]

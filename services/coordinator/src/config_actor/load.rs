@@ -6,10 +6,10 @@ use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 use broker::{Entry, Incoming, LiveEntry, LogError};
 use domain::index::Index;
 use futures::{StreamExt, stream::BoxStream};
-use proto_msgs::{Config, ConfigId, Record, Revision, Run, Status, Timestamp, run::Phase};
+use proto_msgs::{Config, ConfigId, Record, RecordKey, Revision, Run, Status, Timestamp, run::Phase};
 
 use super::{Asked, ConfigActor, is_open};
-use crate::{CoordinatorParts, error::CoordinatorError};
+use crate::{CoordinatorParts, claims::is_doubted, error::CoordinatorError};
 
 /// How long after a run's newest message its plan is good for another owner. One is taken over within seconds, and a run
 /// under way says so every five.
@@ -24,6 +24,8 @@ pub(crate) struct Loaded {
     pub open: Vec<Entry<Record>>,
     /// Records that wait under an earlier edit of the config: for a run, in which they are planned again.
     pub outdated: usize,
+    /// Items that may have been written, of whatever status their records are.
+    pub doubted: Vec<RecordKey>,
     pub run: Option<Entry<Run>>,
     /// End of the last run whose listings were complete.
     pub last_verified: Option<Timestamp>,
@@ -57,10 +59,13 @@ pub(crate) async fn load(parts: &CoordinatorParts, entry: Entry<Config>) -> Resu
     let as_planned = open_run.filter(|run| is_as_planned(parts, run)).map(|run| run.envelope.body.id);
     let last_verified = log.runs(&config.id).await?.into_iter().map(|entry| entry.envelope.body);
     let last_verified = last_verified.filter(|run| run.counts.complete).find_map(|run| run.ended);
-    let (mut index, mut open, mut outdated) = (Index::new(), Vec::new(), 0);
+    let (mut index, mut open, mut outdated, mut doubted) = (Index::new(), Vec::new(), 0, Vec::new());
     for entry in entries {
         let record = &entry.envelope.body;
         index.upsert(record, entry.sequence);
+        if is_doubted(record) {
+            doubted.push(record.id.key());
+        }
         // What waits for a run is planned again once it is resumed, unless its plan is good still.
         let is_planned = record.status == Status::Pending && record.run.is_some();
         let is_replanned = open_run.is_some() && is_planned && record.run != as_planned;
@@ -71,7 +76,20 @@ pub(crate) async fn load(parts: &CoordinatorParts, entry: Entry<Config>) -> Resu
         }
     }
     tracing::info!(config_id = %config.id, records = index.len(), open = open.len(), "config was loaded");
-    Ok(Loaded { config, revision, index, open, outdated, run, last_verified, unreadable, live, queries, commands })
+    Ok(Loaded {
+        config,
+        revision,
+        index,
+        open,
+        outdated,
+        doubted,
+        run,
+        last_verified,
+        unreadable,
+        live,
+        queries,
+        commands,
+    })
 }
 
 /// Whether what waits in a run may be attempted as it was planned: not after listings that were cut short, or showed

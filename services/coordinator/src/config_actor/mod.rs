@@ -155,16 +155,27 @@ impl Actor for ConfigActor {
 
 impl ConfigActor {
     fn new(parts: ConfigParts, loaded: Loaded, standing: Rc<Standing>, context: &mut Context<Self>) -> Self {
-        let Loaded { config, revision, index, open, outdated, run, last_verified, unreadable, live, queries, commands } =
-            loaded;
+        let Loaded {
+            config,
+            revision,
+            index,
+            open,
+            outdated,
+            doubted,
+            run,
+            last_verified,
+            unreadable,
+            live,
+            queries,
+            commands,
+        } = loaded;
         context.add_stream(live);
         context.add_stream(queries.into_stream(Asked::Query));
         context.add_stream(commands.into_stream(Asked::Command));
         let boot = parts.parts.origin.boot();
         standing.revision.set(halt::sent_under(&config, revision));
-        let records = open.iter().map(|entry| &entry.envelope.body);
         let replaced = apply::replaced_at_last(run.as_ref().map(|run| &run.envelope.body));
-        parts.claims.fill(config.id, &config.spec.name, &index, records);
+        parts.claims.fill(config.id, &config.spec.name, &index, doubted);
         Self {
             work: Work::of(open, boot),
             runs: Runs::of(run, last_verified, outdated > 0),
