@@ -76,9 +76,17 @@ pub fn released(record: Record, revision: Revision) -> Option<Record> {
 
 /// Its target item was deleted. What comes back at the source is a first write.
 pub fn deleted(record: Record, report: AttemptReport, now: Timestamp) -> Record {
+    let message = match record.delete {
+        Some(DeleteTrigger::Deleted) => {
+            "the item was soft-deleted at the source, and its copy at the target was as well"
+        }
+        Some(DeleteTrigger::Purged) | None => {
+            "the item is gone from the source, and its copy at the target was soft-deleted"
+        }
+    };
     Record {
         code: Some(ErrorCode::SourceGone),
-        detail: Some(Detail::new("the item is gone from the source, and its copy was deleted at the target")),
+        detail: Some(Detail::new(message)),
         deleted_at: Some(now),
         last_attempt: Some(report),
         run: record.run,
@@ -320,6 +328,19 @@ mod tests {
                 assert_eq!(expected, code);
             }
             assert_eq!(next.status == Status::Retrying, next.next_attempt.is_some(), "{code}");
+        }
+    }
+
+    #[test]
+    fn a_propagated_delete_says_what_it_followed() {
+        for (seen, said) in
+            [(DeleteTrigger::Deleted, "was soft-deleted at the source"), (DeleteTrigger::Purged, "gone")]
+        {
+            let due = delete_due(record(ItemType::Secrets, "a", Status::Active), seen, None, REVISION);
+            let next = deleted(due, report(OutcomeKind::Deleted), at(9));
+            assert_eq!((next.status, next.code, next.delete), (Status::Deleted, Some(ErrorCode::SourceGone), None));
+            let message = next.detail.unwrap().message;
+            assert!(message.contains(said), "{message}");
         }
     }
 

@@ -3,13 +3,17 @@
 use std::collections::BTreeMap;
 
 use proto_msgs::{
-    ErrorCode, RecordKey, SetHash, Status,
+    DriftPolicy, ErrorCode, ItemType, RecordKey, SetHash, Status,
     plan::{PlanAction, PlanItem, PlanView},
+    record::LeaveKind,
 };
 use xxhash_rust::xxh3::Xxh3;
 
 use super::{Action, Given, Plan, Step};
-use crate::compare::print_of_item;
+use crate::{
+    compare::print_of_item,
+    drift::{self, Target},
+};
 
 impl Plan {
     /// The whole plan, as it is shown. `given` is what it was made from.
@@ -54,9 +58,33 @@ fn item(given: &Given<'_>, step: &Step) -> PlanItem {
     let (code, message) = match &step.action {
         Action::Block { code, message, .. } => (Some(*code), Some(message.clone())),
         Action::Delete { held: Some(reason), .. } => (Some(ErrorCode::DeleteHeld), Some(reason.clone())),
-        Action::Sync { .. } | Action::Miss(_) | Action::Found | Action::Delete { held: None, .. } => (None, None),
+        Action::Sync { .. } => (None, replaced(given, &step.key).map(str::to_owned)),
+        Action::Miss(_) | Action::Found | Action::Delete { held: None, .. } => (None, None),
     };
     PlanItem { key: step.key.clone(), action: word(given, step), code, message }
+}
+
+/// What becomes of a target item that Keyferry did not write, or that is not as Keyferry left it.
+fn replaced(given: &Given<'_>, key: &RecordKey) -> Option<&'static str> {
+    given.target.live(key)?;
+    let (behaviour, entry) = (&given.config.spec.behaviour, given.index.get(key));
+    let leave = entry.and_then(|entry| entry.leave);
+    let Some(left) = entry.and_then(|entry| entry.baseline.as_ref()) else {
+        let is_overwritten = behaviour.overwrite_on_conflict || leave == Some(LeaveKind::Acknowledge);
+        return Some(match is_overwritten && key.kind != ItemType::Keys {
+            true => "an item of that name is at the target: it is overwritten unless it is equal",
+            false => "an item of that name is at the target: it is adopted if it is equal, else the record is blocked",
+        });
+    };
+    let is_corrected = behaviour.drift_policy == DriftPolicy::Correct || leave == Some(LeaveKind::Correct);
+    match drift::target(key, left, given.target) {
+        Target::Changed(_) if key.kind == ItemType::Keys => None,
+        Target::Changed(_) if is_corrected => Some("the target item is not as Keyferry left it: it is overwritten"),
+        Target::Changed(_) => {
+            Some("the target item is not as Keyferry left it: it is overwritten if the source has changed since")
+        }
+        Target::AsLeft | Target::Missing | Target::SoftDeleted | Target::Unknown => None,
+    }
 }
 
 fn word(given: &Given<'_>, step: &Step) -> PlanAction {

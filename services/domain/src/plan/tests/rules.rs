@@ -420,3 +420,25 @@ fn a_shown_plan_has_a_word_for_each_record_and_pages_under_one_hash() {
     let again = newer.index();
     assert_eq!(newer.plan().view(&newer.given(&again), true).hash, view.hash, "neither run nor time is part of a plan");
 }
+
+#[test]
+fn a_shown_plan_says_what_it_would_overwrite() {
+    let shown = |scene: &Scene| {
+        let index = scene.index();
+        let given = scene.given(&index);
+        let items = plan(&given).unwrap().view(&given, true).items;
+        items.first().and_then(|item| item.message.clone()).unwrap_or_default()
+    };
+    let new = || record(ItemType::Secrets, "a", Status::Pending);
+    let mut scene = Scene::new(new(), complete(At::Live(1)), complete(At::Live(600)));
+    assert!(shown(&scene).contains("else the record is blocked"), "{}", shown(&scene));
+    scene.config.spec.behaviour.overwrite_on_conflict = true;
+    assert!(shown(&scene).contains("overwritten unless it is equal"), "{}", shown(&scene));
+    assert_eq!(shown(&Scene::new(new(), complete(At::Live(1)), complete(At::Nowhere))), "");
+
+    let mut scene = Scene::new(active("a", 1), complete(At::Live(LONG)), complete(At::Live(600)));
+    assert!(shown(&scene).contains("if the source has changed"), "{}", shown(&scene));
+    scene.config.spec.behaviour.drift_policy = DriftPolicy::Correct;
+    assert!(shown(&scene).ends_with("it is overwritten"), "{}", shown(&scene));
+    assert_eq!(shown(&Scene::new(active("a", 1), complete(At::Live(LONG)), complete(AS_LEFT))), "");
+}
