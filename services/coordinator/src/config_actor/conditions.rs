@@ -1,6 +1,6 @@
 //! Whether what a config depends on is as it should be.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use proto_msgs::{
     Timestamp,
@@ -9,6 +9,9 @@ use proto_msgs::{
 };
 
 use super::ConfigActor;
+
+/// Vaults that throttle ask for seconds, and a window of calls is over after ten.
+const STILL_AFTER: Duration = Duration::from_secs(60);
 
 /// What a listing of this side tells of.
 pub(super) fn of(side: Side) -> ConditionKind {
@@ -85,9 +88,28 @@ impl ConfigActor {
     }
 
     fn check_workers(&mut self) {
-        let problem = "no worker is heard: start one with `keyferry worker`, or look at its log";
-        let problem = (!self.parts.fleet.has_workers()).then(|| problem.to_owned());
+        let nobody = "no worker is heard: start one with `keyferry worker`, or look at its log";
+        let problem = match self.parts.fleet.has_workers() {
+            true => self.stands_still(),
+            false => Some(nobody.to_owned()),
+        };
         self.set_condition(ConditionKind::WorkersAvailable, problem);
+    }
+
+    /// Whether records wait for long and none finds a worker, though nothing else is in the way that is told.
+    fn stands_still(&mut self) -> Option<String> {
+        let boot = self.parts.parts.origin.boot();
+        if self.dispatching == 0 || !self.may_work() || self.parts.is_held() {
+            self.moved = boot;
+        }
+        let still = boot.as_duration().saturating_sub(self.moved.as_duration());
+        (still >= STILL_AFTER).then(|| {
+            let (count, still) = (self.dispatching, still.as_secs());
+            format!(
+                "{count} of the records wait, and none went to a worker for {still} s: a vault throttles and has to be left \
+                 alone, or no worker has room"
+            )
+        })
     }
 
     /// A listing told of this side.

@@ -134,7 +134,10 @@ impl StreamHandler<Dispatched> for ConfigActor {
         self.dispatching -= 1;
         let Dispatched { number, key, end } = dispatched;
         match end {
-            End::Taken { worker, permits } => self.taken(number, &key, worker, permits),
+            End::Taken { worker, permits } => {
+                self.moved = self.parts.parts.origin.boot();
+                self.taken(number, &key, worker, permits);
+            }
             End::NotPlaced if self.work.is_job(&key, number) => self.work.set(&key, Stage::Queued),
             End::NotPlaced => {}
             End::Stale => {

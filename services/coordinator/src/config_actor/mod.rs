@@ -35,6 +35,7 @@ use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message, 
 use broker::{Entry, Incoming, LiveEntry};
 use domain::{index::Index, inventory::Listed, plan::Step};
 use proto_msgs::{Config, ConfigId, CorrelationId, Record, RecordKey, Revision, Sequence, Status, Timestamp};
+use runtime::BootTime;
 
 use crate::{
     CoordinatorParts, brake::Brake, claims::TargetClaims, fleet::Fleet, tenure::Tenure, vault_actor::VaultHandle,
@@ -136,6 +137,8 @@ pub(crate) struct ConfigActor {
     next_job: u64,
     /// Jobs that have not come back.
     dispatching: usize,
+    /// When a job last found its worker, or there was none to find one for.
+    moved: BootTime,
     /// Records that are read from the leader right now.
     reading: BTreeSet<RecordKey>,
     reload: load::Reload,
@@ -188,6 +191,7 @@ impl ConfigActor {
             jobs: dispatch::start(parts.clone(), standing.clone(), context),
             next_job: 1,
             dispatching: 0,
+            moved: boot,
             reading: BTreeSet::new(),
             reload: load::Reload::default(),
             removing_until: None,

@@ -40,6 +40,31 @@ async fn a_vault_whose_calls_fail_alike_gets_probes_alone_until_one_succeeds() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn records_that_find_no_worker_for_a_minute_are_told_of() {
+    let stage = Stage::new();
+    stage.set("source-kv", "a");
+    stage.world.borrow_mut().is_full = true;
+    stage
+        .play(async {
+            let (config, _) = saved_pair(&stage).await;
+            let problem = async || {
+                let summary = stage.summary(&config).await?;
+                let mut conditions = summary.conditions.into_iter();
+                conditions.find(|shown| shown.kind == ConditionKind::WorkersAvailable)?.message
+            };
+            stage.until_status(&config, "a", Status::Pending).await;
+            let since = stage.now();
+            stage.until("it is told", async || problem().await.is_some()).await;
+            assert!(stage.now().since(since) >= Duration::from_secs(59));
+            assert!(problem().await.unwrap().starts_with("1 of the records"), "{:?}", problem().await);
+            stage.world.borrow_mut().is_full = false;
+            stage.until_status(&config, "a", Status::Active).await;
+            stage.until("it is over", async || problem().await.is_none()).await;
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_record_that_ran_out_of_attempts_is_tried_again_by_a_run_after_a_quarter_of_an_hour() {
     let stage = Stage::new();
     stage.set("source-kv", "a");

@@ -62,6 +62,8 @@ pub(crate) struct World {
     pub listings: usize,
     /// Whether listings are answered.
     pub lists: bool,
+    /// Whether the worker has no room.
+    pub is_full: bool,
 }
 
 pub(crate) struct Stage {
@@ -85,6 +87,7 @@ impl Stage {
             attempts: Vec::new(),
             listings: 0,
             lists: true,
+            is_full: false,
         };
         Self { world: Rc::new(RefCell::new(world)), others: server.client("others").broker(), server, clock, origin }
     }
@@ -335,8 +338,13 @@ impl Hands {
 
     async fn sync(&self, incoming: &Incoming) {
         let asked = broker::read::<SyncRecord>(incoming).unwrap();
-        let answer = self.origin.envelope(asked.correlation_id, SyncAnswer::Accepted { room: 64 });
+        let is_full = self.world.borrow().is_full;
+        let answer = if is_full { SyncAnswer::Busy } else { SyncAnswer::Accepted { room: 64 } };
+        let answer = self.origin.envelope(asked.correlation_id, answer);
         broker::answer(self.broker.bus.as_ref(), incoming, &answer).await.unwrap();
+        if is_full {
+            return;
+        }
         let sync = asked.body;
         let fate = {
             let mut world = self.world.borrow_mut();
