@@ -8,12 +8,12 @@ mod check;
 mod count;
 
 pub(crate) use check::expand;
+pub(crate) use count::Count;
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use self::count::Count;
 use crate::{
     operation::Category,
     yaml::{self, Misread},
@@ -259,6 +259,8 @@ pub(crate) struct SecretSpec {
     /// Soft-deleted from the start.
     #[serde(default)]
     pub deleted: bool,
+    /// Soft-deleted so many seconds after each start of the emulator, by the host's clock; see [`crate::leaving`].
+    pub deleted_after_s: Option<u32>,
 }
 
 impl std::fmt::Debug for SecretSpec {
@@ -308,6 +310,7 @@ pub(crate) struct CertificateSpec {
     pub pending: bool,
     #[serde(default)]
     pub deleted: bool,
+    pub deleted_after_s: Option<u32>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -334,6 +337,7 @@ pub(crate) struct KeySpec {
     pub shown_type: Option<String>,
     #[serde(default)]
     pub deleted: bool,
+    pub deleted_after_s: Option<u32>,
 }
 
 const fn yes() -> bool {

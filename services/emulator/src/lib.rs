@@ -16,6 +16,7 @@ mod faults;
 mod keep;
 mod keyring;
 mod keyspec;
+mod leaving;
 mod operation;
 mod regions;
 mod roles;

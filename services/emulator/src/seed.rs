@@ -80,7 +80,7 @@ fn secrets(state: &mut VaultState, spec: &SecretSpec, at: Moment) -> Result<(), 
         });
         state.secrets.insert(&name, SecretItem { name: name.clone(), versions: versions.collect() });
         if spec.deleted {
-            state.secrets.delete(Kind::Secret, &name, at)?;
+            state.delete(Kind::Secret, &name, at)?;
         }
     }
     Ok(())
@@ -109,7 +109,7 @@ fn keys(state: &mut VaultState, spec: &KeySpec, at: Moment) -> Result<(), ApiErr
         let rotation = spec.rotate_after.as_ref().map(|after| Rotation::after(after, at.now())).transpose()?;
         state.keys.insert(&name, KeyItem { name: name.clone(), versions, rotation });
         if spec.deleted {
-            state.keys.delete(Kind::Key, &name, at)?;
+            state.delete(Kind::Key, &name, at)?;
         }
     }
     Ok(())
@@ -145,7 +145,7 @@ fn certificates(state: &mut VaultState, spec: &CertificateSpec, at: Moment) -> R
         }
         state.certificates.insert(&name, item);
         if spec.deleted {
-            state.certificates.delete(Kind::Certificate, &name, at)?;
+            state.delete(Kind::Certificate, &name, at)?;
         }
     }
     Ok(())

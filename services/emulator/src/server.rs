@@ -17,6 +17,7 @@ use crate::{
     error::EmulatorError,
     faults::MAX_DELAY_MS,
     keep::{Keeper, Kept},
+    leaving,
     routes::{self, Socket},
     world::{Knobs, World},
 };
@@ -46,6 +47,7 @@ pub struct Running {
     world: web::Data<World>,
     servers: Vec<(ServerHandle, JoinHandle<std::io::Result<()>>)>,
     keeping: Option<Keeping>,
+    leaving: JoinHandle<()>,
 }
 
 /// The task that writes the state file; it writes once more, and ends, when `stop` is dropped.
@@ -57,6 +59,7 @@ struct Keeping {
 impl Running {
     /// Ends all listeners and keeps what changed last.
     pub async fn stop(self) -> Result<(), EmulatorError> {
+        self.leaving.abort();
         for (handle, server) in self.servers {
             handle.stop(true).await;
             // A server that broke down has said so in the log.
@@ -111,7 +114,8 @@ pub async fn start(settings: Settings) -> Result<Running, EmulatorError> {
     }
     let keeper = |path| Keeper::new(path, world.clone(), &keyring, &vaults).and_then(keep);
     let keeping = settings.state_file.map(keeper).transpose()?;
-    Ok(Running { addr, admin_addr, ca_pem, world, servers, keeping })
+    let leaving = spawn(leaving::see_off(leaving::of(&settings.estate), world.clone()));
+    Ok(Running { addr, admin_addr, ca_pem, world, servers, keeping, leaving })
 }
 
 fn keep(mut keeper: Keeper) -> Result<Keeping, EmulatorError> {

@@ -22,7 +22,7 @@ use crate::{
     state::{
         attributes::Protection,
         certificates::CertificateItem,
-        collection::{Collection, Deleted, Kind},
+        collection::{Collection, Deleted, Kind, Moment},
         keys::KeyItem,
         secrets::SecretItem,
     },
@@ -55,6 +55,15 @@ impl VaultState {
     pub fn not_managed(&self, kind: Kind, name: &str, now_ms: i64) -> Result<(), ApiError> {
         let issued = self.certificates.find(name, now_ms).is_some_and(|certificate| certificate.newest().is_some());
         if issued { Err(managed(kind)) } else { Ok(()) }
+    }
+
+    /// Soft-deletes what is live; a certificate goes with its secret and key.
+    pub fn delete(&mut self, kind: Kind, name: &str, at: Moment) -> Result<(), ApiError> {
+        match kind {
+            Kind::Secret => self.secrets.delete(kind, name, at).map(drop),
+            Kind::Key => self.keys.delete(kind, name, at).map(drop),
+            Kind::Certificate => self.certificates.delete(kind, name, at).map(drop),
+        }
     }
 
     /// Whether a certificate of that name may be written: not over a plain secret or key, live or deleted.

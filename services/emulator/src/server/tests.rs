@@ -49,6 +49,23 @@ async fn a_call_goes_on_when_its_client_has_gone() {
     emulator.running.stop().await.unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_item_goes_when_the_estate_says_so_and_a_stop_does_not_wait_for_it() {
+    let items = "{ secrets: [{ name: now, deleted_after_s: 0 }, { name: late, deleted_after_s: 4000000000 }, { name: kept }], \
+                 keys: [{ name: \"k-{n}\", count: 2, type: EC, deleted_after_s: 0 }], \
+                 certificates: [{ name: cert, type: EC, deleted_after_s: 0 }] }";
+    let emulator = Emulator::start(settings(estate(&vault("a-kv", &format!(", items: {items}"))))).await;
+    for gone in ["secrets/now", "keys/k-1", "keys/k-2", "certificates/cert", "secrets/cert"] {
+        let is_gone = async || emulator.get("a-kv", &format!("/{gone}")).await.0 == 404;
+        until(gone, is_gone).await;
+    }
+    until("the delete to be over", async || emulator.get("a-kv", "/deletedsecrets/now").await.0 == 200).await;
+    for kept in ["late", "kept"] {
+        assert_eq!(emulator.get("a-kv", &format!("/secrets/{kept}")).await.0, 200, "{kept}");
+    }
+    emulator.running.stop().await.unwrap();
+}
+
 /// As the program runs it, in actix's own runtime.
 #[actix_web::test]
 async fn a_stop_does_not_wait_for_a_call_that_is_held_up() {

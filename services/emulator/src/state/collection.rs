@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::{error::ApiError, state::attributes::Protection};
 
 /// The kinds of items.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     Secret,
     Key,

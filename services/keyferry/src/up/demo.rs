@@ -1,8 +1,8 @@
 //! What is set up for the user: settings of all roles, and replications to look at.
 //!
 //! The demo's first one carries almost everything; the others are small, and there for what one pair of vaults cannot
-//! show. All together have a record in every `blocked_*` status but `blocked_delete_held`: that takes items that go from
-//! the source, and two runs minutes apart.
+//! show. All together come to have a record in every `blocked_*` status; `blocked_delete_held` takes items that go from the
+//! source, which the estate's do after four minutes, and two runs after that.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -116,7 +116,17 @@ fn of_the_demo() -> Vec<Value> {
         config("prod-eu-kv", "prod-us-kv", &["secrets", "keys"], manual(&["signing-key", "tls-cert"])),
         // A geography that is not known.
         config("prod-eu-kv", "staging-uk-kv", &["keys"], manual(&["signing-key"])),
+        deleting(),
     ]
+}
+
+/// Follows deletes, but not four out of four unasked. Two runs are never less than the five minutes apart that two misses
+/// must be.
+fn deleting() -> Value {
+    let mut config =
+        config("staging-eu-kv", "staging-us-kv", &["secrets"], json!({ "kind": "pattern", "glob": "preview-*" }));
+    config["behaviour"] = json!({ "propagate_deletes": true, "delete_trigger": "deleted", "interval": "6m" });
+    config
 }
 
 /// One that is there from an earlier start gets a new run, since the vaults may have changed in the meantime. Where
