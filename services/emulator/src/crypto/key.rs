@@ -186,11 +186,25 @@ impl PrivateKey {
                     "P-256K" | "SECP256K1" => k256::SecretKey::from_slice(&d).map(Material::P256K),
                     _ => return Err(CryptoError::Jwk("crv")),
                 };
-                key.map(Self).map_err(|_| CryptoError::Key)
+                let key = key.map(Self).map_err(|_| CryptoError::Key)?;
+                let public = key.public_jwk();
+                for (name, own) in [("x", public.x), ("y", public.y)] {
+                    let own = own.and_then(|text| URL_SAFE_NO_PAD.decode(text).ok()).unwrap_or_default();
+                    let is_given = jwk.get(name).is_some_and(|half| !half.is_null());
+                    if is_given && without_zeros(&part(name)?) != without_zeros(&own) {
+                        return Err(CryptoError::Key);
+                    }
+                }
+                Ok(key)
             }
             _ => Err(CryptoError::Jwk("kty")),
         }
     }
+}
+
+/// A number's bytes, however wide its sender writes it.
+fn without_zeros(bytes: &[u8]) -> &[u8] {
+    &bytes[bytes.iter().take_while(|&&byte| byte == 0).count()..]
 }
 
 /// Draws until the bytes are a scalar of the curve, which is nearly always the first time.
@@ -267,5 +281,19 @@ mod tests {
         assert_eq!(PrivateKey::from_jwk(&serde_json::json!({})).err(), Some(CryptoError::Jwk("kty")));
         let jwk = serde_json::json!({ "kty": "EC", "crv": "P-256" });
         assert_eq!(PrivateKey::from_jwk(&jwk).err(), Some(CryptoError::Jwk("d")));
+    }
+
+    #[test]
+    fn an_imported_curve_key_whose_halves_do_not_belong_together_is_refused() {
+        let whole = serde_json::json!({ "kty": "EC", "crv": "P-256", "d": URL_SAFE_NO_PAD.encode([3; 32]) });
+        let key = PrivateKey::from_jwk(&whole).unwrap();
+        let public = key.public_jwk();
+        let given = |x: Option<&str>| {
+            let mut jwk = whole.clone();
+            (jwk["x"], jwk["y"]) = (x.into(), public.y.clone().into());
+            PrivateKey::from_jwk(&jwk).map(|key| key.public_jwk())
+        };
+        assert_eq!(given(public.x.as_deref()), Ok(public.clone()));
+        assert_eq!(given(Some(&URL_SAFE_NO_PAD.encode([1; 32]))), Err(CryptoError::Key));
     }
 }
