@@ -21,7 +21,7 @@ const PATTERN_MAX: usize = 1_025;
 pub fn check_spec(spec: &ConfigSpec) -> Vec<String> {
     let mut problems = Vec::new();
     let name = spec.name.trim();
-    if name.is_empty() || name.chars().count() > NAME_MAX || name.chars().any(char::is_control) {
+    if name.is_empty() || name.chars().count() > NAME_MAX || !name.chars().all(is_printable) {
         problems.push(format!("name: give 1 to {NAME_MAX} printable characters"));
     }
     if name != spec.name {
@@ -51,6 +51,15 @@ pub fn check_spec(spec: &ConfigSpec) -> Vec<String> {
         problems.push("target: must be another vault than the source".to_owned());
     }
     problems
+}
+
+/// Neither a control character nor one that is not seen, or turns what is around it: a name must be what it looks like.
+fn is_printable(letter: char) -> bool {
+    let is_hidden = matches!(
+        letter,
+        '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+    );
+    !letter.is_control() && !is_hidden
 }
 
 /// Whether two vaults can be the pair of a config.
@@ -181,7 +190,7 @@ mod tests {
             assert!(problems.iter().any(|problem| problem.starts_with(field)), "{field} in {problems:?}");
         }
         bad.exclude = vec!["x".repeat(PATTERN_MAX + 1)];
-        for name in ["..", "00000000-0000-4000-8000-000000000001"] {
+        for name in ["..", "00000000-0000-4000-8000-000000000001", "a\u{202e}b", "\u{200b}", "a\tb"] {
             bad.name = name.to_owned();
             let problems = check_spec(&bad);
             for field in ["name:", "exclude: a glob"] {
