@@ -22,6 +22,10 @@ const OLDEST_SERVER: (u32, u32) = (2, 12);
 const VERSION_LOOKS: u32 = 500;
 const VERSION_LOOK_EVERY: Duration = Duration::from_millis(10);
 
+/// What is left of a start that was killed hears of it, and is gone within three seconds.
+const PORT_LOOKS: u32 = 30;
+const PORT_LOOK_EVERY: Duration = Duration::from_millis(100);
+
 /// A folder that is ours as long as this lives.
 pub struct Place {
     dir: PathBuf,
@@ -48,6 +52,7 @@ impl Place {
         // Only its owner may look in: the emulator's vaults are kept here.
         fs::DirBuilder::new().recursive(true).mode(0o700).create(args.dir.join("logs")).map_err(unusable)?;
         let dir = args.dir.canonicalize().map_err(unusable)?;
+        let was_used = dir.join("lock").exists();
         let lock = File::create(dir.join("lock")).map_err(unusable)?;
         match lock.try_lock() {
             Ok(()) => {}
@@ -57,7 +62,7 @@ impl Place {
             }
             Err(TryLockError::Error(error)) => return Err(unusable(error)),
         }
-        ports.iter().try_for_each(Port::check)?;
+        ports.iter().try_for_each(|port| if was_used { port.check_patiently() } else { port.check() })?;
         Ok(Self { dir, nats_server, _lock: lock })
     }
 
@@ -123,6 +128,16 @@ fn ports(args: &Up) -> Result<[Port; 4], Failure> {
 }
 
 impl Port {
+    fn check_patiently(&self) -> Result<(), Failure> {
+        for _ in 0..PORT_LOOKS {
+            if self.check().is_ok() {
+                return Ok(());
+            }
+            std::thread::sleep(PORT_LOOK_EVERY);
+        }
+        self.check()
+    }
+
     /// Whether it can be listened on.
     fn check(&self) -> Result<(), Failure> {
         let Self { number, who, option } = self;
