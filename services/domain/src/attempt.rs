@@ -36,6 +36,16 @@ pub enum Look {
     NameTaken,
 }
 
+impl Look {
+    /// What is there under the name, as far as it is of the record's type.
+    pub fn state(&self) -> Option<&SideState> {
+        match self {
+            Self::Present { state, .. } | Self::Disabled { state } | Self::Unreadable { state } => Some(state),
+            Self::Absent | Self::NameTaken => None,
+        }
+    }
+}
+
 /// What to do at the target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
@@ -135,12 +145,7 @@ pub fn thorough_write(kind: ItemType, source: &SideState, look: &Look, baseline:
 
 /// Whether what was seen of the target is what was left there, or accepted.
 pub fn is_left(look: &Look, baseline: &Baseline) -> bool {
-    match look {
-        Look::Present { state, .. } | Look::Disabled { state } | Look::Unreadable { state } => {
-            drift::is_as_left(state, baseline)
-        }
-        Look::Absent | Look::NameTaken => false,
-    }
+    look.state().is_some_and(|state| drift::is_as_left(state, baseline))
 }
 
 /// Whether the last success noted what a key may be used for; where not, only the target tells what it may.

@@ -69,12 +69,11 @@ pub fn guard(
     given: Option<&Leave>,
     target_seen: Option<&SideState>,
 ) -> Option<Decision> {
-    let there = match look {
-        Look::Present { state, .. } | Look::Disabled { state } | Look::Unreadable { state } => Some(state),
-        Look::Absent => None,
-        // The attempt ends here anyway.
-        Look::NameTaken => return None,
-    };
+    // The attempt ends here anyway.
+    if *look == Look::NameTaken {
+        return None;
+    }
+    let there = look.state();
     let is_left = there.is_some_and(|state| is_as_left(state, baseline));
     let is_seen =
         given.is_some_and(|given| given.kind == LeaveKind::Correct && leave::covers(given, target_seen, there));

@@ -23,6 +23,7 @@ pub(super) async fn conclude(mut work: Work<'_>, result: Result<End, Halt>) -> R
         Ok(End::Synced(done)) => succeeded(&work, done),
         Ok(End::Deleted(outcome)) => deleted(&work, outcome),
         Ok(End::CameBack) => came_back(&work),
+        Err(Halt::Vault(error)) if error.kind == VaultErrorKind::GateClosed => unconfirmed(&work, not_sent()),
         Err(Halt::Vault(error)) => {
             if error.kind == VaultErrorKind::SoftDeleted && error.side == Side::Target && work.seen.is_none() {
                 steps::see_deleted(&mut work).await;
@@ -108,6 +109,12 @@ fn failed(work: &Work<'_>, error: &VaultError) -> Record {
 fn blocked(work: &Work<'_>, code: ErrorCode, detail: Detail) -> Record {
     let report = attempt_report(work, OutcomeKind::Blocked, None);
     end(work, CallFailure { code, detail, retry_after_ms: None }, Trace::None, report)
+}
+
+/// Says nothing of a vault: the worker kept the write back.
+fn not_sent() -> Detail {
+    let why = "its time was over before the write left, or its config was edited, paused or taken over meanwhile";
+    Detail::new(format!("this attempt wrote nothing: {why}; it is tried again"))
 }
 
 /// Tried again soon: whoever owns the config by then, and under its newest revision.

@@ -172,11 +172,15 @@ async fn update(work: &mut Work<'_>, source: &SideState, look: Option<&Look>) ->
     let updated = work.wrote(updated)?.value;
     let how = work.baseline().map_or(Arrival::Written, |baseline| baseline.how);
     let how = arrival(work, look, how);
-    let left = work.baseline().map(|baseline| &baseline.target).filter(|left| left.version.is_some());
-    let target = match (look, left) {
+    let before = look.and_then(Look::state).or(work.baseline().map(|baseline| &baseline.target)).cloned();
+    let target = match before.filter(|before| before.version.is_some() && before.version != updated.version) {
         // Somebody put another version there, unseen: it must not pass for what was left.
-        (None, Some(left)) if left.version != updated.version => left.clone(),
-        (None, _) | (Some(_), _) => updated,
+        Some(before) => {
+            let message = "somebody put another version at the target in the meantime: the next run shows it as drift";
+            work.remark = Some(message.to_owned());
+            before
+        }
+        None => updated,
     };
     Ok(Done { outcome: OutcomeKind::Updated, how, target })
 }
@@ -188,9 +192,6 @@ fn arrival(work: &Work<'_>, look: Option<&Look>, how: Arrival) -> Arrival {
 
 /// The target as it was looked at; where it was not, as it was left.
 fn target_state(work: &Work<'_>, look: Option<&Look>, source: &SideState) -> SideState {
-    match (look, work.baseline()) {
-        (Some(Look::Present { state, .. } | Look::Disabled { state } | Look::Unreadable { state }), _) => state.clone(),
-        (Some(Look::Absent | Look::NameTaken) | None, Some(baseline)) => baseline.target.clone(),
-        (Some(Look::Absent | Look::NameTaken) | None, None) => SideState { version: None, ..source.clone() },
-    }
+    let seen = look.and_then(Look::state).or(work.baseline().map(|baseline| &baseline.target));
+    seen.cloned().unwrap_or_else(|| SideState { version: None, ..source.clone() })
 }

@@ -196,9 +196,10 @@ impl Work<'_> {
         self.note(answer)
     }
 
-    /// Notes a write that was answered, or not.
+    /// Notes a write that was answered, or not; one that was kept back was never made.
     pub(super) fn wrote<T>(&mut self, answer: Result<Answer<T>, VaultError>) -> Result<Answer<T>, VaultError> {
-        self.calls.set += 1;
+        let was_sent = answer.as_ref().map_or_else(|error| error.kind != VaultErrorKind::GateClosed, |_| true);
+        self.calls.set += u64::from(was_sent);
         self.has_written |= answer.as_ref().map_or_else(|error| error.may_have_written, |_| true);
         self.note(answer)
     }

@@ -292,8 +292,12 @@ async fn nothing_is_deleted_after_an_edit_a_stop_or_a_take_over_or_where_the_log
 async fn the_gate_of_a_write_holds_for_a_delete() {
     let stage = gone(SECRETS, DeleteTrigger::Purged).await;
     tokio::time::advance(std::time::Duration::from_secs(6)).await;
-    is_retried(&stage.sync().await);
+    let record = stage.sync().await;
+    is_retried(&record);
     was_left_alone(&stage);
+    let report = record.last_attempt.unwrap();
+    assert_eq!((report.failed, report.calls.set), (None, 0), "it says nothing of a vault");
+    assert!(record.detail.unwrap().message.starts_with("this attempt wrote nothing"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -262,6 +262,31 @@ async fn a_version_that_an_update_met_unseen_does_not_pass_for_what_was_left() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_version_that_is_put_there_between_a_look_and_an_update_does_not_pass_for_what_was_left() {
+    for policy in [DriftPolicy::Report, DriftPolicy::Block, DriftPolicy::Correct] {
+        let stage = synced(SECRETS, policy).await;
+        stage.source().update(SECRETS, &name(), &tagged("a")).unwrap();
+        let travel = std::time::Duration::from_secs(4);
+        stage.fate(Operation::Update, move || vault::memory::Fate { travel, ..vault::memory::Fate::FINE });
+        let (record, ()) = tokio::join!(stage.sync_thoroughly(), async {
+            tokio::time::sleep(travel / 2).await;
+            stage.target().set_secret(&name(), "meddled", on()).unwrap();
+        });
+        assert_eq!(record.last_attempt.unwrap().outcome, OutcomeKind::Updated);
+        assert!(record.detail.unwrap().message.contains("another version"), "{policy:?}");
+        let left = record.baseline.unwrap().target;
+        assert_ne!(left.version, Some(newest(&stage.target(), SECRETS).id), "{policy:?}");
+        stage.pass(60).await;
+        stage.mend();
+        let record = stage.sync_thoroughly().await;
+        match policy {
+            DriftPolicy::Report | DriftPolicy::Block => is_drifted(&stage, &record),
+            DriftPolicy::Correct => assert!(!holds(&stage.target(), "meddled")),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn foreign_content_under_a_disabled_source_is_shown_and_does_not_pass_for_what_was_left() {
     let stage = synced(SECRETS, DriftPolicy::Report).await;
     stage.source().update(SECRETS, &name(), &off()).unwrap();
