@@ -83,6 +83,12 @@ impl Planner<'_> {
         if self.matcher.matches_name(&key.name) == Matched::No {
             return Some(block(ErrorCode::RuleNoMatch, "the rule no longer matches this item", None));
         }
+        // Its delete is propagated; but the tag that the rule asks for was taken off before.
+        if let Some(deleted) = self.given.source.deleted(key)
+            && self.matcher.matches(&key.name, &deleted.item.attributes.tags) == Matched::No
+        {
+            return Some(block(ErrorCode::RuleNoMatch, "the rule no longer matches this item", Some(&deleted.item)));
+        }
         if let Some(deleted) = deleted {
             return super::or_found(Some(entry), self.soft_deleted(key, &deleted.item, Some(entry)));
         }

@@ -226,6 +226,16 @@ fn a_soft_deleted_source_is_shown_unless_its_delete_is_propagated_at_once() {
 }
 
 #[test]
+fn the_delete_of_an_item_whose_tag_was_taken_off_before_is_not_propagated() {
+    for trigger in [DeleteTrigger::Deleted, DeleteTrigger::Purged] {
+        let mut scene =
+            Scene::new(missed(active("a", 1)), complete(At::Deleted), complete(AS_LEFT)).propagating(trigger);
+        scene.config.spec.rule = Rule::Tagged { tag: "replicate".to_owned() };
+        assert_eq!(code(scene.action().as_ref()), Some(ErrorCode::RuleNoMatch), "{trigger:?}");
+    }
+}
+
+#[test]
 fn a_delete_that_is_due_is_marked_and_ends_as_a_tombstone_from_which_a_first_write_begins() {
     let scene = Scene::new(missed(active("a", 1)), complete(At::Nowhere), complete(AS_LEFT));
     let due = scene.propagating(DeleteTrigger::Purged).taken().unwrap();
