@@ -5,7 +5,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use glob::Pattern;
-use proto_msgs::{ConfigSpec, ItemName, Rule};
+use proto_msgs::{ConfigSpec, ErrorCode, ItemName, Record, Rule};
+
+use crate::mutant::{self, Mutant};
 
 /// A rule that cannot be followed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -106,6 +108,27 @@ impl Matcher {
             Include::Names(names) => Some(names),
             Include::All | Include::Tag { .. } | Include::Glob(_) => None,
         }
+    }
+}
+
+/// Why a config does not take a record's item, as it was last seen; none: it does, as far as is known.
+pub fn refusal(spec: &ConfigSpec, matcher: &Matcher, record: &Record) -> Option<(ErrorCode, &'static str)> {
+    if !spec.item_types.contains(&record.id.kind) {
+        return Some((ErrorCode::RuleNoMatch, "the item's type is no longer among those of the config"));
+    }
+    let seen = record.source_seen.as_ref().or(record.baseline.as_ref().map(|baseline| &baseline.source));
+    let matched = match seen {
+        Some(seen) => matcher.matches(&record.id.name, &seen.attributes.tags),
+        None => matcher.matches_name(&record.id.name),
+    };
+    match matched {
+        Matched::No if !mutant::is(Mutant::RuleIsIgnored) => {
+            Some((ErrorCode::RuleNoMatch, "the rule no longer matches this item"))
+        }
+        Matched::Excluded if !mutant::is(Mutant::ExcludeIsIgnored) => {
+            Some((ErrorCode::Excluded, "an exclude takes this item out"))
+        }
+        Matched::Yes | Matched::Excluded | Matched::No => None,
     }
 }
 

@@ -33,7 +33,7 @@ use std::{
 
 use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message, StreamHandler};
 use broker::{Entry, Incoming, LiveEntry};
-use domain::{index::Index, inventory::Listed, plan::Step};
+use domain::{index::Index, inventory::Listed, plan::Step, rule::Matcher};
 use proto_msgs::{Config, ConfigId, CorrelationId, Record, RecordKey, Revision, Sequence, Status, Timestamp};
 use runtime::BootTime;
 
@@ -120,6 +120,8 @@ pub(crate) struct ConfigActor {
     standing: Rc<Standing>,
     config: Config,
     revision: Revision,
+    /// Of the config as it is; none: its rule cannot be followed, which the next run says.
+    matcher: Option<Matcher>,
     index: Index,
     /// Records that wait for something: a permit, an outcome, their next attempt.
     work: Work,
@@ -197,6 +199,7 @@ impl ConfigActor {
             removing_until: None,
             standing,
             parts,
+            matcher: Matcher::new(&config.spec).ok(),
             config,
             revision,
             index,
@@ -280,6 +283,7 @@ impl Handler<Updated> for ConfigActor {
         }
         tracing::info!(config_id = %self.id(), revision = revision.0, "config was changed");
         self.config = entry.envelope.body;
+        self.matcher = Matcher::new(&self.config.spec).ok();
         self.revision = revision;
         self.standing.revision.set(halt::sent_under(&self.config, revision));
         self.parts.claims.rename(self.config.id, &self.config.spec.name);

@@ -1,9 +1,9 @@
-//! What is looked at once more before a record is dispatched: whose the target item is, and whether a delete that was
-//! due is still wanted. Where not, the record says so instead.
+//! What is looked at once more before a record is dispatched: whether the config still takes the item, whose the target
+//! item is, and whether a delete that was due is still wanted. Where not, the record says so instead.
 
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 use broker::LogError;
-use domain::{claims::taken_by, lifecycle};
+use domain::{claims::taken_by, lifecycle, rule};
 use proto_msgs::{ErrorCode, Record, RecordKey};
 
 use super::{
@@ -14,7 +14,29 @@ use super::{
 impl ConfigActor {
     /// Whether the record that waits may be attempted. False: another state takes the place of the attempt.
     pub(super) fn is_attemptable(&mut self, key: &RecordKey, context: &mut Context<Self>) -> bool {
-        self.has_its_vaults(key, context) && self.still_deletes(key, context) && self.claim(key, context)
+        self.has_its_vaults(key, context)
+            && self.still_takes(key, context)
+            && self.still_deletes(key, context)
+            && self.claim(key, context)
+    }
+
+    /// Whoever asks for an attempt after an edit does so before a run has looked at the rule; what waits for another
+    /// attempt outlives one. What was planned under this revision was matched then.
+    fn still_takes(&mut self, key: &RecordKey, context: &mut Context<Self>) -> bool {
+        let record = self.work.get(key).map(|item| &item.record);
+        let unplanned = record.filter(|record| record.run.is_none() || record.revision != self.revision);
+        let refusal = unplanned.zip(self.matcher.as_ref());
+        let Some((code, message)) =
+            refusal.and_then(|(record, matcher)| rule::refusal(&self.config.spec, matcher, record))
+        else {
+            return true;
+        };
+        if let Some(item) = self.work.remove(key) {
+            let (record, seen, run) = (item.record.clone(), item.record.source_seen.clone(), item.record.run);
+            let record = lifecycle::blocked(record, code, message.to_owned(), seen, run, self.revision);
+            self.write_instead(item, record, context);
+        }
+        false
     }
 
     /// Whoever asks for an attempt while another vault has the name of the source or the target is told so.

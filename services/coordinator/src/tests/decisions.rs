@@ -201,6 +201,31 @@ async fn an_item_that_is_missing_once_keeps_its_record_and_one_that_comes_back_i
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_an_edit_takes_out_is_not_written_for_anybody_who_asks_before_a_run_has_looked() {
+    let stage = Stage::new();
+    stage
+        .play(async {
+            let mut config = with_conflicts(&stage).await;
+            let b = stage.record(&config, "b").await.unwrap();
+            let attempts = stage.attempted().len();
+            // A run could not look: only what is asked for goes.
+            stage.world.borrow_mut().lists = false;
+            config.spec.exclude = vec!["a".to_owned()];
+            config.spec.rule = proto_msgs::Rule::Pattern { glob: "a*".to_owned() };
+            stage.save(&config, b.envelope.body.revision).await;
+            sleep(Duration::from_secs(5)).await;
+            let sync = ConfigCommand::SyncRecord { actor: actor(), key: key("a") };
+            assert!(stage.tell(&config, sync).await.is_ok());
+            assert!(stage.tell(&config, acknowledge("b", b.sequence)).await.is_ok());
+            let excluded = stage.until_status(&config, "a", Status::BlockedExcluded).await;
+            let off = stage.until_status(&config, "b", Status::Disabled).await;
+            assert_eq!((excluded.code, off.code), (Some(ErrorCode::Excluded), Some(ErrorCode::RuleNoMatch)));
+            assert_eq!(stage.attempted().len(), attempts);
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_no_longer_matches_the_rule_is_switched_off_at_once() {
     let stage = Stage::new();
     stage.set("source-kv", "a");
