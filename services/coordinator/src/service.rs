@@ -320,7 +320,8 @@ impl Service {
 
     fn vault(&mut self, vault: &VaultIdentity, tenure: &Tenure) -> VaultHandle {
         let handle = self.vaults.entry(uri_key(&vault.uri));
-        let handle = handle.or_insert_with(|| VaultHandle::start(self.parts.origin.clone(), &self.settings));
+        let start = || VaultHandle::start(vault.uri.clone(), self.parts.origin.clone(), &self.settings);
+        let handle = handle.or_insert_with(start);
         if tenure.was_anothers {
             handle.go_cautiously();
         }

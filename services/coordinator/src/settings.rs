@@ -13,8 +13,8 @@ pub struct CoordinatorSettings {
     pub reads_per_10s: u32,
 }
 
-/// An attempt reads this often at most; a budget below would let nothing through.
-const READS_LEAST: u32 = 2;
+/// An attempt reads this often at most, that of a key; a budget below would let others pass it for ever.
+const READS_LEAST: u32 = 3;
 
 impl CoordinatorSettings {
     /// What is wrong with them, if anything.

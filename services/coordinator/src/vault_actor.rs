@@ -5,7 +5,7 @@
 //! that use it look at before they ask for a permit. Deliberately absent: calls, and what they are for.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::{BTreeMap, VecDeque},
     rc::Rc,
     time::Duration,
@@ -13,6 +13,7 @@ use std::{
 
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, SpawnHandle};
 use domain::{
+    backoff::RETRY_AFTER_MAX,
     health::{Health, Held, Turn},
     pacing::{WeightedRoundRobin, Window},
 };
@@ -28,6 +29,8 @@ const MAILBOX_CAPACITY: usize = 4_096;
 const LOOK_LIMIT: Duration = Duration::from_millis(250);
 /// Shortest: a window of thousands frees many places a second.
 const LOOK_LEAST: Duration = Duration::from_millis(2);
+/// A vault that asks for less than this is not worth telling of.
+const TOLD_FROM: Duration = Duration::from_secs(10);
 /// Every config counts alike.
 const WEIGHT: u32 = 1;
 
@@ -79,11 +82,15 @@ impl Drop for Asked {
 pub(crate) struct VaultHandle {
     actor: Addr<VaultActor>,
     health: Rc<RefCell<Health>>,
+    left_alone_until: Rc<Cell<Option<BootTime>>>,
 }
 
 impl VaultHandle {
-    pub(crate) fn start(origin: Origin, settings: &CoordinatorSettings) -> Self {
+    pub(crate) fn start(uri: String, origin: Origin, settings: &CoordinatorSettings) -> Self {
+        let left_alone_until = Rc::default();
         let actor = VaultActor {
+            uri,
+            left_alone_until: Rc::clone(&left_alone_until),
             origin,
             creating: Window::new(settings.creating_writes_per_10s),
             reads: Window::new(settings.reads_per_10s),
@@ -92,7 +99,7 @@ impl VaultHandle {
             held_until: None,
             look: None,
         };
-        Self { actor: actor.start(), health: Rc::default() }
+        Self { actor: actor.start(), health: Rc::default(), left_alone_until }
     }
 
     /// Somebody else may have called this vault until now.
@@ -118,6 +125,12 @@ impl VaultHandle {
         self.health.borrow().held().cloned()
     }
 
+    /// How long nothing is sent to it, since it throttles and asked for that; none: it did not, or only for a moment.
+    pub(crate) fn left_alone_for(&self, now: BootTime) -> Option<Duration> {
+        let until = self.left_alone_until.get().filter(|until| now < *until)?;
+        Some(until.as_duration().saturating_sub(now.as_duration()))
+    }
+
     /// The one attempt that decides for all is on its way.
     pub(crate) fn probe(&self, now: BootTime) {
         self.health.borrow_mut().probe(now.as_duration());
@@ -135,6 +148,7 @@ impl VaultHandle {
 
 /// The budget of one vault.
 pub(crate) struct VaultActor {
+    uri: String,
     origin: Origin,
     creating: Window,
     reads: Window,
@@ -142,6 +156,8 @@ pub(crate) struct VaultActor {
     waiting: BTreeMap<ConfigId, Queue>,
     /// Azure asked to be left alone until then.
     held_until: Option<BootTime>,
+    /// The same, where it is long enough to be told.
+    left_alone_until: Rc<Cell<Option<BootTime>>>,
     look: Option<SpawnHandle>,
 }
 
@@ -239,14 +255,21 @@ impl Handler<Ended> for VaultActor {
         if let Some(retry_after) = message.throttled {
             self.creating.throttled(now.as_duration());
             self.reads.throttled(now.as_duration());
-            let until = now.plus(retry_after.unwrap_or_default());
-            self.held_until = self.held_until.max(Some(until));
+            self.leave_alone(retry_after.unwrap_or_default().min(RETRY_AFTER_MAX), now);
         }
         self.give(context);
     }
 }
 
 impl VaultActor {
+    fn leave_alone(&mut self, wait: Duration, now: BootTime) {
+        self.held_until = self.held_until.max(Some(now.plus(wait)));
+        if wait >= TOLD_FROM && self.left_alone_until.get() < self.held_until {
+            tracing::warn!(vault = self.uri, seconds = wait.as_secs(), "vault throttles and asked to be left alone");
+            self.left_alone_until.set(self.held_until);
+        }
+    }
+
     /// Gives what can be given, and looks again when more may be.
     fn give(&mut self, context: &mut Context<Self>) {
         let now = self.origin.boot();
@@ -314,7 +337,11 @@ mod tests {
     fn vault(reads_per_10s: u32) -> VaultHandle {
         let clock = Arc::new(TokioClock::new(crate::fixtures::at(0)));
         let origin = Origin::new(clock, Arc::new(SeededEntropy::new(1)), "coordinator-1".parse().unwrap());
-        VaultHandle::start(origin, &CoordinatorSettings { reads_per_10s, ..CoordinatorSettings::default() })
+        VaultHandle::start(
+            "https://a-kv".to_owned(),
+            origin,
+            &CoordinatorSettings { reads_per_10s, ..CoordinatorSettings::default() },
+        )
     }
 
     #[actix_rt::test]
@@ -330,6 +357,23 @@ mod tests {
         held.into_iter().for_each(|permit| permit.end(Need::default(), None));
         assert!(timeout(Duration::from_secs(1), waits).await.unwrap().is_some());
         assert!(timeout(Duration::from_secs(1), acquire()).await.unwrap().is_some());
+    }
+
+    #[actix_rt::test]
+    async fn a_vault_that_throttles_is_left_alone_as_long_as_it_asks_and_never_for_hours() {
+        tokio::time::pause();
+        let vault = vault(9);
+        let throttled = async |wait: Duration| {
+            vault.acquire(config_id(1), ONE, false).await.unwrap().end(ONE, Some(Some(wait)));
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        };
+        throttled(Duration::from_secs(2)).await;
+        assert_eq!(vault.left_alone_until.get(), None, "not worth telling");
+        throttled(Duration::from_secs(3_600)).await;
+        assert!(vault.left_alone_until.get().is_some());
+        let since = tokio::time::Instant::now();
+        assert!(vault.acquire(config_id(1), ONE, false).await.is_some());
+        assert!((RETRY_AFTER_MAX - TOLD_FROM..RETRY_AFTER_MAX + TOLD_FROM).contains(&since.elapsed()));
     }
 
     #[actix_rt::test]

@@ -13,8 +13,8 @@ const CAP: Duration = Duration::from_secs(60);
 /// After records failed for good, they are looked at again after these, one follow-up run after the other.
 const FOLLOW_UPS: [Duration; 3] =
     [Duration::from_secs(15 * 60), Duration::from_secs(30 * 60), Duration::from_secs(60 * 60)];
-/// Longest that is waited because a server asked for it.
-const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
+/// Longest that is waited because a server asked for it: an hour by mistake must not be an hour without copies.
+pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
 
 /// How long to wait after `attempt` failed attempts in a row (1: the first failed); none: give up.
 ///

@@ -99,15 +99,16 @@ impl ConfigActor {
     /// Whether records wait for long and none finds a worker, though nothing else is in the way that is told.
     fn stands_still(&mut self) -> Option<String> {
         let boot = self.parts.parts.origin.boot();
-        if self.dispatching == 0 || !self.may_work() || self.parts.is_held() {
+        let is_told = self.parts.is_held() || self.parts.is_left_alone(boot);
+        if self.dispatching == 0 || !self.may_work() || is_told {
             self.moved = boot;
         }
         let still = boot.as_duration().saturating_sub(self.moved.as_duration());
         (still >= STILL_AFTER).then(|| {
             let (count, still) = (self.dispatching, still.as_secs());
             format!(
-                "{count} of the records wait, and none went to a worker for {still} s: a vault throttles and has to be left \
-                 alone, or no worker has room"
+                "{count} of the records wait, and none went to a worker for {still} s: a vault's budget of calls is used up, \
+                 or no worker has room"
             )
         })
     }

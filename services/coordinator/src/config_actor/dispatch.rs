@@ -26,9 +26,10 @@ const BULK_MAX: usize = 512;
 const URGENT_MAX: usize = 64;
 /// A worker answers at once; one that does not may be gone, or NATS is.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
-/// Longest that a permit of one vault is held while one of the other is waited for: two configs that replicate in
-/// opposite directions could wait for each other.
-const SECOND_PERMIT_LIMIT: Duration = Duration::from_secs(2);
+/// About how long a permit of one vault is held while one of the other is waited for: two configs that replicate in
+/// opposite directions could wait for each other. Each waits half as long again or half as long, by chance, so that they
+/// do not give up together for ever.
+const SECOND_PERMIT_WAIT: Duration = Duration::from_secs(2);
 /// Between two looks for a worker with room.
 const PLACE_EVERY: Duration = Duration::from_millis(25);
 /// Longest that a record waits for a place before it goes back into the queue, so that urgent ones get past it.
@@ -220,7 +221,8 @@ async fn permits(parts: &ConfigParts, command: &SyncRecord, is_urgent: bool) -> 
     let (source, target) = needs(&command.record);
     let config = command.record.id.config;
     let target = parts.target.acquire(config, target, is_urgent).await?;
-    let source = tokio::time::timeout(SECOND_PERMIT_LIMIT, parts.source.acquire(config, source, is_urgent)).await;
+    let limit = SECOND_PERMIT_WAIT.mul_f64(0.5 + parts.parts.origin.jitter());
+    let source = tokio::time::timeout(limit, parts.source.acquire(config, source, is_urgent)).await;
     match source {
         Ok(Some(source)) => Some(Permits { source, target }),
         Ok(None) | Err(_) => {

@@ -3,6 +3,8 @@
 //! What somebody asked for goes all the same, one at a time: they may have just mended what was wrong. Its success ends
 //! the hold; its failure says nothing new.
 
+use std::time::Duration;
+
 use domain::health::{Held, Turn};
 use proto_msgs::{ErrorCode, Record, record::AttemptReport, vault::Side};
 use runtime::BootTime;
@@ -26,6 +28,11 @@ impl ConfigParts {
         }
         turns.iter().filter(|(_, turn)| *turn == Turn::Probe).for_each(|(vault, _)| vault.probe(now));
         true
+    }
+
+    /// Whether a vault throttles and asked to be left alone for longer than a moment.
+    pub(super) fn is_left_alone(&self, now: BootTime) -> bool {
+        [&self.source, &self.target].iter().any(|vault| vault.left_alone_for(now).is_some())
     }
 
     /// Whether a vault is held.
@@ -56,7 +63,9 @@ impl ConfigActor {
     pub(super) fn check_holds(&mut self) {
         let (boot, now) = (self.parts.parts.origin.boot(), self.now());
         for side in [Side::Source, Side::Target] {
-            let problem = self.parts.vault(side).held().map(|held| describe(&held, boot));
+            let vault = self.parts.vault(side);
+            let throttled = || vault.left_alone_for(boot).map(left_alone);
+            let problem = vault.held().map(|held| describe(&held, boot)).or_else(throttled);
             self.conditions.hold(conditions::of(side), problem, now);
         }
     }
@@ -77,6 +86,11 @@ fn said_of(side: Side, record: &Record, attempt: &AttemptReport) -> Said {
         false if attempt.answered.contains(&side) => Said::Answered,
         false => Said::Nothing,
     }
+}
+
+fn left_alone(left: Duration) -> String {
+    let (code, left) = (ErrorCode::Throttled, left.as_secs() + 1);
+    format!("{code}: the vault asked to be left alone, so nothing is sent to it for {left} s")
 }
 
 fn describe(held: &Held, now: BootTime) -> String {

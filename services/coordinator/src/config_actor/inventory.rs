@@ -23,8 +23,6 @@ use proto_msgs::{
 use super::{ConfigActor, ConfigParts};
 use crate::vault_actor::Need;
 
-/// Times one page is asked for.
-const TRIES: u32 = 5;
 /// From this try on, whoever looks at the config is told: one failure alone is not worth it.
 const TELLING_TRY: u32 = 2;
 /// A page's call may take ten seconds, and a worker may be busy with others.
@@ -214,7 +212,7 @@ async fn page(
             Ok(page) => return Ok(page),
             Err(failure) => failure,
         };
-        let is_transient = failure.code.recoverability() == Recoverability::Auto && attempt < TRIES;
+        let is_transient = failure.code.recoverability() == Recoverability::Auto;
         let asked = failure.retry_after_ms.map(Duration::from_millis);
         let Some(wait) = backoff::delay(attempt, asked, parts.parts.origin.jitter()).filter(|_| is_transient) else {
             return Err(failure);

@@ -1,4 +1,4 @@
-//! When the next run starts: by the schedule, by an edit, or because records ran out of attempts.
+//! When the next run starts: by the schedule, by an edit, or because records or listings ran out of attempts.
 //!
 //! Times follow from the last run in the log, so that a coordinator that was away over a due time starts one run, not
 //! many, and whoever takes over goes by the same clock.
@@ -8,7 +8,7 @@ use std::time::Duration;
 use actix::Context;
 use domain::{backoff, index::Index, timing::INTERVAL_JITTER};
 use proto_msgs::{
-    CorrelationId, ErrorCode, Run, ScheduleMode, Status, Timestamp,
+    CorrelationId, ErrorCode, Recoverability, Run, ScheduleMode, Status, Timestamp,
     run::{NextRun, Trigger},
 };
 
@@ -63,7 +63,7 @@ impl ConfigActor {
         let follow_up = follow_up(&self.index, last, next_cycle);
         self.runs.follow_up = follow_up.map(|wait| ended.plus(wait));
         if let Some(wait) = follow_up {
-            tracing::info!(config_id = %last.config, minutes = wait.as_secs() / 60, "records ran out of attempts: a run follows");
+            tracing::info!(config_id = %last.config, minutes = wait.as_secs() / 60, "records or listings ran out of attempts: a run follows");
         }
     }
 
@@ -119,9 +119,12 @@ pub(super) fn follow_ups(trigger: Trigger, last: Option<&Run>) -> u32 {
     }
 }
 
-/// How long after a run the next looks at what ran out of attempts.
+/// How long after a run the next looks at what ran out of attempts: records, or listings, without which nobody knows
+/// what there is to copy.
 fn follow_up(index: &Index, last: &Run, next_cycle: Option<Duration>) -> Option<Duration> {
-    if index.iter().any(|(_, entry)| ran_out(entry.status, entry.code, entry.attempt)) {
+    let mut records = index.iter().map(|(_, entry)| ran_out(entry.status, entry.code, entry.attempt));
+    let mut listings = last.failures.iter().map(|failure| failure.code.recoverability() == Recoverability::Auto);
+    if records.any(|ran_out| ran_out) || listings.any(|ran_out| ran_out) {
         backoff::follow_up(last.follow_up, next_cycle)
     } else {
         None
@@ -146,7 +149,7 @@ mod tests {
     use super::*;
     use crate::fixtures::{record, run};
     use domain::backoff::ATTEMPTS_MAX;
-    use proto_msgs::{Record, Sequence};
+    use proto_msgs::{ItemType, Record, Sequence, run::ListingFailure, vault::Side, worker::Listing};
 
     const DAY: Duration = Duration::from_secs(24 * 3_600);
 
@@ -172,6 +175,22 @@ mod tests {
     fn no_run_follows_what_only_an_operator_can_mend() {
         assert_eq!(minutes(&failed(ErrorCode::TargetAuthFailed, 1), 0), None);
         assert_eq!(minutes(&Index::new(), 0), None);
+    }
+
+    #[test]
+    fn a_run_follows_where_a_listing_ran_out_of_attempts() {
+        let broke_off = |code| ListingFailure {
+            side: Side::Source,
+            kind: ItemType::Secrets,
+            listing: Listing::Live,
+            code,
+            message: "x".to_owned(),
+        };
+        let waits = |code| {
+            let last = Run { failures: vec![broke_off(code)], ..run(Trigger::Schedule) };
+            follow_up(&Index::new(), &last, Some(DAY)).map(|wait| wait.as_secs() / 60)
+        };
+        assert_eq!([ErrorCode::Throttled, ErrorCode::SourceAuthFailed].map(waits), [Some(15), None]);
     }
 
     #[test]

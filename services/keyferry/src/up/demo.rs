@@ -170,7 +170,7 @@ async fn patiently<T, F: Future<Output = Result<T, Failure>>>(
 ) -> Result<T, Failure> {
     let started = tokio::time::Instant::now();
     loop {
-        children.check()?;
+        children.revive()?;
         match ask().await {
             Ok(answer) => return Ok(answer),
             Err(failure) if failure.code() == Some(RequestCode::Unavailable) && started.elapsed() < ANSWER_LIMIT => {
