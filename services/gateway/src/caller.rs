@@ -5,6 +5,7 @@ use std::{future::Future, pin::Pin};
 use actix_web::{FromRequest, HttpRequest, dev::Payload, http::header::AUTHORIZATION, web};
 use proto_msgs::{CorrelationId, RequestCode, api::ApiRole, config::Change};
 use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::{
@@ -128,12 +129,26 @@ impl Saying {
     pub fn with<T: DeserializeOwned>(self, role: ApiRole) -> Result<(Caller, T), Failure> {
         self.caller.needs(role)?;
         let text: &[u8] = if self.body.is_empty() { b"null" } else { &self.body };
-        let body = serde_json::from_slice(text).map_err(|error| {
+        let body = read(text).map_err(|error| {
             let misread = format!("the body cannot be read: {error}");
             let detail = if self.body.is_empty() { "the body is missing".to_owned() } else { misread };
             Failure::invalid(detail, "/openapi.json has the body of each path")
         })?;
         Ok((self.caller, body))
+    }
+}
+
+/// Keys of bodies under which there are keys again.
+const BLOCKS: [&str; 4] = ["source", "target", "rule", "behaviour"];
+
+/// Reads a body; else what is wrong with it. A list is not taken for keys and values in the order in which this program
+/// happens to know them.
+pub fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, String> {
+    let body: Value = serde_json::from_slice(text).map_err(|error| error.to_string())?;
+    let of_block = BLOCKS.into_iter().find(|key| body[*key].is_array());
+    match body.is_array().then_some("the body").or(of_block) {
+        Some(place) => Err(format!("{place}: keys and values belong here, in braces, and this is a list")),
+        None => serde_json::from_slice(text).map_err(|error| error.to_string()),
     }
 }
 

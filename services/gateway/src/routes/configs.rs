@@ -19,7 +19,7 @@ use super::{Answer, Parts, find};
 use crate::{
     GatewayParts,
     asking::{self, IN_LISTING},
-    caller::{Bare, Caller, Nothing, query},
+    caller::{self, Bare, Caller, Nothing, query},
     failure::Failure,
     if_match::IfMatch,
     paging::{Paging, cut},
@@ -77,7 +77,7 @@ pub async fn create(parts: Parts, caller: Caller, request: HttpRequest, body: we
 
 /// A spec as a body, without anything that is wrong in itself.
 pub fn spec_of(body: &[u8]) -> Result<ConfigSpec, Failure> {
-    let spec: ConfigSpec = serde_json::from_slice(body).map_err(|error| {
+    let spec: ConfigSpec = caller::read(body).map_err(|error| {
         Failure::invalid(format!("the config cannot be read: {error}"), "README.md shows a whole config with every key")
     })?;
     let problems = domain::check::check_spec(&spec);

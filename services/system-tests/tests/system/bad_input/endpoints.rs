@@ -24,6 +24,8 @@ fn bad_bodies() -> Vec<(&'static str, Value, u16, &'static str)> {
     let by_hand = |uri: &str| json!({ "uri": uri, "subscription": "00000000-0000-4000-8000-000000000001", "region": "westeurope" });
     let input = [
         ("config", json!("text")),
+        ("the body: keys and values", json!(["ordered", "azure_key_vault"])),
+        ("behaviour: keys and values", with(|spec| spec["behaviour"] = json!([true, true]))),
         ("colour", with(|spec| spec["colour"] = json!("red"))),
         ("rule", with(|spec| drop(spec.as_object_mut().map(|fields| fields.remove("rule"))))),
         ("name:", with(|spec| spec["name"] = json!(""))),
