@@ -150,7 +150,7 @@ async fn serve(
     let answers = || async { Ok(client.get::<serde_json::Value>(&version).await.is_ok()) };
     children.until("the gateway", START_LIMIT, answers).await?;
 
-    demo.replicate(&client, children, seen).await?;
+    demo.replicate(&client, place, children, seen).await?;
     let by_status = seen.by_status();
     tell(format_args!("{} records: {}", by_status.values().sum::<u64>(), counts(&by_status)));
     let trouble = seen.views.iter().find_map(summary::trouble);

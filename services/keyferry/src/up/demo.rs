@@ -29,6 +29,9 @@ use crate::{
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
+/// Names of the configs that a start has made: whoever deleted one does not want it back.
+const MADE: &str = "configs";
+
 /// What is replicated, and who copies.
 pub struct Demo {
     /// Bodies of configs; each begins when the one before is through.
@@ -81,12 +84,24 @@ impl Demo {
     pub async fn replicate(
         &self,
         client: &Client,
+        place: &Place,
         children: &mut Children<'_>,
         seen: &mut Seen,
     ) -> Result<(), Failure> {
         seen.begin();
+        let mut made = place.lines(MADE)?;
         for body in &self.configs {
+            let name = body["name"].as_str().unwrap_or_default();
+            let was_made = made.iter().any(|known| known == name);
+            if was_made && !is_there(name, client, children).await? {
+                tell(format_args!("`{name}` was deleted, and is not made again"));
+                continue;
+            }
             see_through(body, client, children, seen).await?;
+            if !was_made {
+                made.push(name.to_owned());
+                place.write(MADE, &made.join("\n"))?;
+            }
         }
         Ok(())
     }
@@ -149,6 +164,15 @@ async fn see_through(
     let sync = path(&["configs", &id, "sync"]);
     patiently(children, || client.post::<Accepted>(&sync)).await?;
     progress::follow(client, &id, before, children, seen).await.map(drop)
+}
+
+async fn is_there(name: &str, client: &Client, children: &mut Children<'_>) -> Result<bool, Failure> {
+    let config = path(&["configs", name]);
+    match patiently(children, || client.get::<ConfigView>(&config)).await {
+        Ok(_) => Ok(true),
+        Err(failure) if failure.code() == Some(RequestCode::NotFound) => Ok(false),
+        Err(failure) => Err(failure),
+    }
 }
 
 /// Its id, and whether it is there from an earlier start.

@@ -83,6 +83,16 @@ impl Place {
         Ok(file)
     }
 
+    /// The lines of a file of the folder; none where there is no such file yet.
+    pub fn lines(&self, name: &str) -> Result<Vec<String>, Failure> {
+        let file = self.file(name);
+        match fs::read_to_string(&file) {
+            Ok(text) => Ok(text.lines().map(str::to_owned).collect()),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(Failure::path(&file, "read", &error, "make it readable, or choose another --dir")),
+        }
+    }
+
     /// Whether the estate is the one that the folder was begun with. The emulated vaults keep their items from then on:
     /// what the file lists otherwise by now is not followed.
     pub fn was_begun_with(&self, estate: &str) -> Result<bool, Failure> {
