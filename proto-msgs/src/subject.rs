@@ -43,6 +43,15 @@ pub enum AnyWorker {
     Resolve,
 }
 
+impl AnyWorker {
+    fn verb(self) -> &'static str {
+        match self {
+            Self::Inventory => "inventory",
+            Self::Resolve => "resolve",
+        }
+    }
+}
+
 /// A subject of the log or the live feed, parsed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LogSubject {
@@ -236,11 +245,12 @@ impl Subjects {
     }
 
     pub fn any_worker(&self, what: AnyWorker) -> String {
-        let verb = match what {
-            AnyWorker::Inventory => "inventory",
-            AnyWorker::Resolve => "resolve",
-        };
-        format!("{}.worker.any.{verb}", self.prefix)
+        format!("{}.worker.any.{}", self.prefix, what.verb())
+    }
+
+    /// The same question to one worker.
+    pub fn one_worker(&self, what: AnyWorker, worker: &MemberId) -> String {
+        format!("{}.worker.{worker}.{}", self.prefix, what.verb())
     }
 
     /// Queue group of [`Self::any_worker`]: each request goes to one worker.

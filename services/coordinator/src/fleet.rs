@@ -24,6 +24,8 @@ struct State {
     members: BTreeMap<MemberId, Heard>,
     own_heard: BootTime,
     last_look: BootTime,
+    /// Counts who was asked.
+    turn: usize,
 }
 
 struct Heard {
@@ -36,7 +38,7 @@ struct Heard {
 
 impl Fleet {
     pub(crate) fn new(own: MemberId, now: BootTime) -> Self {
-        Self(Rc::new(RefCell::new(State { own, members: BTreeMap::new(), own_heard: now, last_look: now })))
+        Self(Rc::new(RefCell::new(State { own, members: BTreeMap::new(), own_heard: now, last_look: now, turn: 0 })))
     }
 
     pub(crate) fn hear(&self, heartbeat: Heartbeat, now: BootTime) {
@@ -111,6 +113,16 @@ impl Fleet {
         }
     }
 
+    /// The worker whose turn it is to answer a question.
+    pub(crate) fn next_worker(&self) -> Option<MemberId> {
+        let mut state = self.0.borrow_mut();
+        let is_here = |heard: &&Heard| heard.heartbeat.role == Role::Worker && !heard.heartbeat.draining;
+        let workers: Vec<_> = state.members.values().filter(is_here).map(|heard| &heard.heartbeat.member).collect();
+        let chosen = workers.get(state.turn % workers.len().max(1)).map(|worker| (*worker).clone());
+        state.turn = state.turn.wrapping_add(1);
+        chosen
+    }
+
     pub(crate) fn has_workers(&self) -> bool {
         self.0.borrow().members.values().any(|heard| heard.heartbeat.role == Role::Worker && !heard.heartbeat.draining)
     }
@@ -170,6 +182,24 @@ mod tests {
         late.hear(beat("coordinator-1", Role::Coordinator, 0), at(8));
         late.look(at(8));
         assert!(late.has_workers());
+    }
+
+    #[test]
+    fn questions_go_in_turns_to_workers_that_are_heard_and_stay() {
+        let fleet = fleet();
+        fleet.hear(beat("worker-2", Role::Worker, 0), at(0));
+        fleet.hear(Heartbeat { draining: true, ..beat("worker-3", Role::Worker, 9) }, at(0));
+        let asked = |fleet: &Fleet| fleet.next_worker().map(|worker| worker.to_string());
+        assert_eq!(
+            [asked(&fleet), asked(&fleet), asked(&fleet)].map(Option::unwrap),
+            ["worker-1", "worker-2", "worker-1"]
+        );
+        for second in 1..=5 {
+            fleet.hear(beat("coordinator-1", Role::Coordinator, 0), at(second));
+            fleet.hear(beat("worker-2", Role::Worker, 0), at(second));
+            fleet.look(at(second));
+        }
+        assert_eq!([asked(&fleet), asked(&fleet)].map(Option::unwrap), ["worker-2", "worker-2"]);
     }
 
     #[test]

@@ -39,8 +39,9 @@ impl Feeds {
         let group = subjects.any_worker_group();
         let mut queries = Vec::new();
         for what in [AnyWorker::Inventory, AnyWorker::Resolve] {
-            let asked = bus.subscribe(&subjects.any_worker(what), Some(&group)).await?;
-            queries.push(asked.map(move |incoming| (what, incoming)).boxed());
+            let any = bus.subscribe(&subjects.any_worker(what), Some(&group)).await?;
+            let one = bus.subscribe(&subjects.one_worker(what, member), None).await?;
+            queries.extend([any, one].map(|asked| asked.map(move |incoming| (what, incoming)).boxed()));
         }
         let mut beat = interval(HEARTBEAT_EVERY);
         // After a suspension one beat says all that an hour of them would.
@@ -72,7 +73,7 @@ impl Feeds {
         .ok_or(WorkerError::SubscriptionEnded)
     }
 
-    /// Leaves the group that answers queries, and gives what had arrived already: nobody else will get that.
+    /// Takes no more queries, and gives what had arrived already: nobody else will get that.
     pub(crate) fn leave_queries(&mut self) -> Vec<(AnyWorker, Incoming)> {
         let mut queries = std::mem::replace(&mut self.queries, stream::pending().boxed());
         let mut left = Vec::new();

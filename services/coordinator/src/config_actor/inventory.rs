@@ -20,7 +20,7 @@ use proto_msgs::{
     worker::{InventoryAnswer, InventoryPage, InventoryRequest, Listing, ResolveAnswer, ResolveVault},
 };
 
-use super::{ConfigActor, ConfigParts};
+use super::{ConfigActor, ConfigParts, any_worker};
 use crate::vault_actor::Need;
 
 /// From this try on, whoever looks at the config is told: one failure alone is not worth it.
@@ -95,11 +95,9 @@ async fn replaced(parts: &ConfigParts, config: &Config, correlation: Correlation
     // One that was entered by hand has no id.
     let known = sides.into_iter().filter(|(_, _, before)| before.resource_id.is_some());
     let looked = future::join_all(known.map(|(side, reference, before)| async move {
-        let (broker, origin) = (&parts.parts.broker, &parts.parts.origin);
-        let subject = broker.subjects.any_worker(AnyWorker::Resolve);
-        let question = origin.envelope(correlation, ResolveVault { side, reference: reference.clone() });
-        let answer = broker::ask::<_, ResolveAnswer>(broker.bus.as_ref(), &subject, &question, PAGE_LIMIT).await;
-        let is_replaced = match answer.map(|answer| answer.body) {
+        let question =
+            parts.parts.origin.envelope(correlation, ResolveVault { side, reference: reference.clone() });
+        let is_replaced = match any_worker::ask::<_, ResolveAnswer>(parts, AnyWorker::Resolve, &question, PAGE_LIMIT).await {
             Ok(Ok(now)) => check::is_replaced(before, &now),
             Ok(Err(failure)) => {
                 tracing::debug!(config_id = %config.id, correlation_id = %correlation, side = side.as_str(), failure = ?failure, "vault could not be looked up");
@@ -238,15 +236,12 @@ async fn ask(
     let Some(permit) = vault.acquire(request.config, need, false).await else {
         return Err(no_answer("this coordinator leaves"));
     };
-    let (broker, origin) = (&parts.parts.broker, &parts.parts.origin);
-    let subject = broker.subjects.any_worker(AnyWorker::Inventory);
-    let envelope = origin.envelope(correlation, request.clone());
-    let answer = broker::ask::<_, InventoryAnswer>(broker.bus.as_ref(), &subject, &envelope, PAGE_LIMIT).await;
-    match answer {
+    let question = parts.parts.origin.envelope(correlation, request.clone());
+    match any_worker::ask::<_, InventoryAnswer>(parts, AnyWorker::Inventory, &question, PAGE_LIMIT).await {
         Ok(answer) => {
-            let throttled = answer.body.as_ref().err().filter(|failure| failure.code == ErrorCode::Throttled);
+            let throttled = answer.as_ref().err().filter(|failure| failure.code == ErrorCode::Throttled);
             permit.end(need, throttled.map(|failure| failure.retry_after_ms.map(Duration::from_millis)));
-            answer.body
+            answer
         }
         Err(error) => Err(no_answer(&error.to_string())),
     }

@@ -6,6 +6,7 @@
 //! log before it is answered. Deliberately absent: writing a record's outcome (the record actor's) and judging budgets
 //! (the vault's).
 
+mod any_worker;
 mod apply;
 mod commands;
 mod conditions;

@@ -61,6 +61,11 @@ async fn dispatch(stage: &Stage, command: SyncRecord) -> SyncAnswer {
 
 /// Asks any worker for a page of the source's listing, as long as a coordinator waits for it.
 async fn listing(stage: &Stage) -> InventoryAnswer {
+    let subjects = &stage.others.subjects;
+    listing_by(stage, &subjects.any_worker(AnyWorker::Inventory)).await
+}
+
+async fn listing_by(stage: &Stage, subject: &str) -> InventoryAnswer {
     let command = stage.retry().await;
     let request = InventoryRequest {
         config: command.record.id.config,
@@ -70,9 +75,8 @@ async fn listing(stage: &Stage) -> InventoryAnswer {
         listing: Listing::Live,
         continuation: None,
     };
-    let subject = stage.others.subjects.any_worker(AnyWorker::Inventory);
     let question = stage.parts.origin.envelope(CorrelationId::from_random(4), request);
-    broker::ask(stage.others.bus.as_ref(), &subject, &question, SECOND * 15).await.unwrap().body
+    broker::ask(stage.others.bus.as_ref(), subject, &question, SECOND * 15).await.unwrap().body
 }
 
 /// The record, once its attempt is over.
