@@ -254,6 +254,8 @@ async fn listings_wait_for_their_turn() {
     stage.fate(Operation::List, || Fate { travel: SECOND, ..Fate::FINE });
     beside(vec![(stage.parts.clone(), Shutdown::new())], async {
         is_up(&stage, &stage.parts).await;
+        let own = stage.others.subjects.one_worker(AnyWorker::Inventory, stage.parts.origin.member());
+        assert!(listing_by(&stage, &own).await.is_ok(), "it is asked by its name as well");
         let pages = join_all((0..200).map(|_| listing(&stage))).await;
         assert!(pages.iter().all(Result::is_ok));
     })
