@@ -88,10 +88,7 @@ impl Fleet {
     /// Places a record: on its shard's own worker if that has room, else on the next in line.
     pub(crate) fn place(&self, shard: Shard) -> Option<MemberId> {
         let mut state = self.0.borrow_mut();
-        let with_room = state
-            .members
-            .values()
-            .filter(|heard| heard.heartbeat.role == Role::Worker && !heard.heartbeat.draining && heard.room > 0);
+        let with_room = state.workers().filter(|heard| heard.room > 0);
         let chosen = placement::owner(u64::from(shard.0), with_room.map(|heard| &heard.heartbeat.member))?.clone();
         if let Some(heard) = state.members.get_mut(&chosen) {
             heard.room -= 1;
@@ -116,15 +113,22 @@ impl Fleet {
     /// The worker whose turn it is to answer a question.
     pub(crate) fn next_worker(&self) -> Option<MemberId> {
         let mut state = self.0.borrow_mut();
-        let is_here = |heard: &&Heard| heard.heartbeat.role == Role::Worker && !heard.heartbeat.draining;
-        let workers: Vec<_> = state.members.values().filter(is_here).map(|heard| &heard.heartbeat.member).collect();
+        let workers: Vec<_> = state.workers().map(|heard| &heard.heartbeat.member).collect();
         let chosen = workers.get(state.turn % workers.len().max(1)).map(|worker| (*worker).clone());
         state.turn = state.turn.wrapping_add(1);
         chosen
     }
 
     pub(crate) fn has_workers(&self) -> bool {
-        self.0.borrow().members.values().any(|heard| heard.heartbeat.role == Role::Worker && !heard.heartbeat.draining)
+        self.0.borrow().workers().next().is_some()
+    }
+}
+
+impl State {
+    /// Workers that are heard and stay.
+    fn workers(&self) -> impl Iterator<Item = &Heard> {
+        let is_here = |heard: &&Heard| heard.heartbeat.role == Role::Worker && !heard.heartbeat.draining;
+        self.members.values().filter(is_here)
     }
 }
 

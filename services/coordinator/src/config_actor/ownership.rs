@@ -4,7 +4,7 @@
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 use broker::LogError;
 use domain::{claims::taken_by, lifecycle, rule};
-use proto_msgs::{ErrorCode, Record, RecordKey};
+use proto_msgs::{ErrorCode, Record, RecordKey, vault::SideState};
 
 use super::{
     ConfigActor,
@@ -31,22 +31,14 @@ impl ConfigActor {
         else {
             return true;
         };
-        if let Some(item) = self.work.remove(key) {
-            let (record, seen, run) = (item.record.clone(), item.record.source_seen.clone(), item.record.run);
-            let record = lifecycle::blocked(record, code, message.to_owned(), seen, run, self.revision);
-            self.write_instead(item, record, context);
-        }
+        self.block_instead(key, code, message.to_owned(), |record| record.source_seen.clone(), context);
         false
     }
 
     /// Whoever asks for an attempt while another vault has the name of the source or the target is told so.
     fn has_its_vaults(&mut self, key: &RecordKey, context: &mut Context<Self>) -> bool {
         let Some(message) = self.replaced.clone() else { return true };
-        if let Some(item) = self.work.remove(key) {
-            let (code, run) = (ErrorCode::VaultReplaced, item.record.run);
-            let record = lifecycle::blocked(item.record.clone(), code, message, None, run, self.revision);
-            self.write_instead(item, record, context);
-        }
+        self.block_instead(key, ErrorCode::VaultReplaced, message, |_| None, context);
         false
     }
 
@@ -56,26 +48,32 @@ impl ConfigActor {
         if !is_delete || self.config.spec.behaviour.propagate_deletes {
             return true;
         }
-        if let Some(item) = self.work.remove(key) {
-            let message = "gone from the source, and deletes are not propagated any more: the target is untouched";
-            let (record, run) = (item.record.clone(), item.record.run);
-            let code = ErrorCode::SourceGone;
-            let record = lifecycle::blocked(record, code, message.to_owned(), None, run, self.revision);
-            self.write_instead(item, record, context);
-        }
+        let message = "gone from the source, and deletes are not propagated any more: the target is untouched";
+        self.block_instead(key, ErrorCode::SourceGone, message.to_owned(), |_| None, context);
         false
     }
 
     /// Takes the target item for this config, before it is attempted. False: another owns it, and the record will say so.
     fn claim(&mut self, key: &RecordKey, context: &mut Context<Self>) -> bool {
         let Err(owner) = self.parts.claims.claim(self.id(), key) else { return true };
-        if let Some(item) = self.work.remove(key) {
-            let (seen, run) = (item.record.source_seen.clone(), item.record.run);
-            let code = ErrorCode::TargetClaimed;
-            let record = lifecycle::blocked(item.record.clone(), code, taken_by(&owner), seen, run, self.revision);
-            self.write_instead(item, record, context);
-        }
+        let message = taken_by(&owner);
+        self.block_instead(key, ErrorCode::TargetClaimed, message, |record| record.source_seen.clone(), context);
         false
+    }
+
+    /// Says why a record that waits is not attempted. `seen`: what stands of its source.
+    fn block_instead(
+        &mut self,
+        key: &RecordKey,
+        code: ErrorCode,
+        message: String,
+        seen: impl Fn(&Record) -> Option<SideState>,
+        context: &mut Context<Self>,
+    ) {
+        let Some(item) = self.work.remove(key) else { return };
+        let (seen, run) = (seen(&item.record), item.record.run);
+        let record = lifecycle::blocked(item.record.clone(), code, message, seen, run, self.revision);
+        self.write_instead(item, record, context);
     }
 
     /// Appends a state in place of the attempt that a record waits for. It goes back where it was if that fails.

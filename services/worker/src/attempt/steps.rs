@@ -172,7 +172,7 @@ async fn update(work: &mut Work<'_>, source: &SideState, look: Option<&Look>) ->
     let updated = work.wrote(updated)?.value;
     let how = work.baseline().map_or(Arrival::Written, |baseline| baseline.how);
     let how = arrival(work, look, how);
-    let before = look.and_then(Look::state).or(work.baseline().map(|baseline| &baseline.target)).cloned();
+    let before = known_target(work, look).cloned();
     let target = match before.filter(|before| before.version.is_some() && before.version != updated.version) {
         // Somebody put another version there, unseen: it must not pass for what was left.
         Some(before) => {
@@ -191,7 +191,11 @@ fn arrival(work: &Work<'_>, look: Option<&Look>, how: Arrival) -> Arrival {
 }
 
 /// The target as it was looked at; where it was not, as it was left.
+fn known_target<'a>(work: &'a Work<'_>, look: Option<&'a Look>) -> Option<&'a SideState> {
+    look.and_then(Look::state).or(work.baseline().map(|baseline| &baseline.target))
+}
+
+/// The same; where neither is known, as the source is.
 fn target_state(work: &Work<'_>, look: Option<&Look>, source: &SideState) -> SideState {
-    let seen = look.and_then(Look::state).or(work.baseline().map(|baseline| &baseline.target));
-    seen.cloned().unwrap_or_else(|| SideState { version: None, ..source.clone() })
+    known_target(work, look).cloned().unwrap_or_else(|| SideState { version: None, ..source.clone() })
 }
