@@ -115,9 +115,10 @@ impl Report {
 
     pub fn fairness(&mut self, large: usize, fairness: &Fairness) {
         println!("\n{SMALL} secrets beside {large} that are being filled, Azure's limits");
-        plain("their cycle, alone", &seconds(fairness.alone));
-        plain("on vaults of their own", &seconds(fairness.beside));
-        let ratio = fairness.beside.as_secs_f64() / fairness.alone.as_secs_f64();
+        let (alone, beside) = (&fairness.alone, &fairness.beside);
+        plain(&format!("their cycle, alone, median of {}", alone.len()), &spread(alone));
+        plain("on vaults of their own", &spread(beside));
+        let ratio = median(beside).as_secs_f64() / median(alone).as_secs_f64();
         self.judged("longer than alone, by", &format!("{ratio:.2} times"), ratio <= FAIR_TARGET, "<= 2 times");
         plain("into the same target vault", &seconds(fairness.shared));
         let (small, large) = (fairness.small_meanwhile, fairness.large_meanwhile);
@@ -144,6 +145,17 @@ fn above_floor(secrets: usize, taken: Duration) -> Option<(f64, f64)> {
     Some(((taken.as_secs_f64() / floor - 1.0) * 100.0, floor))
 }
 
+/// The one in the middle, of any that are sorted.
+fn median(sorted: &[Duration]) -> Duration {
+    sorted.get(sorted.len() / 2).copied().unwrap_or_default()
+}
+
+fn spread(sorted: &[Duration]) -> String {
+    let ends =
+        sorted.first().zip(sorted.last()).map(|(least, most)| format!(" ({}-{})", seconds(*least), seconds(*most)));
+    format!("{}{}", seconds(median(sorted)), ends.unwrap_or_default())
+}
+
 fn plain(what: &str, value: &str) {
     println!("  {what:<32} {value:>22}");
 }
@@ -165,6 +177,12 @@ mod tests {
         assert_eq!(above_floor(0, Duration::ZERO), None);
         assert_eq!(above_floor(300, Duration::from_secs(1)), None);
         assert_eq!(above_floor(3_000, Duration::from_secs(180)), Some((100.0, 90.0)));
+    }
+
+    #[test]
+    fn of_several_cycles_the_middle_one_counts_and_the_ends_are_told() {
+        let seconds = [1, 2, 9].map(Duration::from_secs);
+        assert_eq!(spread(&seconds), "2.00 s (1.00 s-9.00 s)");
     }
 
     #[test]
