@@ -199,6 +199,10 @@ pub struct UnresolvedAttempt {
     pub source_updated: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub x5t: Option<String>,
+    /// Stands in for the attributes about to be brought, as they were listed, or read before the write. None: nothing of
+    /// them was known, or it was about to delete.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub brings: Option<u64>,
     /// It was about to delete the target item, not to write it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub deletes: bool,

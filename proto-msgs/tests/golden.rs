@@ -33,6 +33,7 @@ fn every_message_reads_its_golden_bytes_and_writes_the_newest() {
     checked.message("run_with_next", Run { next: Some(next_run()), failures: vec![broken_off()], ..run() });
     checked.message("record_seen", seen());
     checked.message("record_deleting", deleting());
+    checked.message("record_bringing", bringing());
     let failed = AttemptReport { failed: Some(Side::Target), ..report() };
     checked.message("record_failed_side", Record { last_attempt: Some(failed.clone()), ..record() });
     let answered = AttemptReport { answered: [Side::Source].into(), ..failed };

@@ -82,6 +82,7 @@ pub fn unresolved() -> UnresolvedAttempt {
         source_version: Some("0a1b".parse().unwrap()),
         source_updated: Some(at(3)),
         x5t: Some("qvTYJXE".to_owned()),
+        brings: None,
         deletes: false,
     }
 }
@@ -175,6 +176,12 @@ pub fn seen() -> Record {
         miss: Some(Miss { run: RunId::from_random(4), at: at(8) }),
         ..Record::new(record_id(), Status::Drifted, None)
     }
+}
+
+/// A record whose attempt named the attributes that it was about to bring.
+pub fn bringing() -> Record {
+    let brings = UnresolvedAttempt { brings: Some(u64::MAX), ..unresolved() };
+    Record { unresolved: Some(brings), ..Record::new(record_id(), Status::Syncing, None) }
 }
 
 /// A record whose delete is under way, after an earlier one.

@@ -85,6 +85,7 @@ pub(crate) fn unresolved() -> UnresolvedAttempt {
         source_version: None,
         source_updated: None,
         x5t: None,
+        brings: None,
         deletes: false,
     }
 }

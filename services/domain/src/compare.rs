@@ -29,6 +29,20 @@ pub fn attributes_equal(kind: ItemType, a: &Attributes, b: &Attributes) -> bool 
     }
 }
 
+/// A short stand-in for the attributes that `kind` carries: two with equal prints are equal by [`attributes_equal`].
+pub fn print_of_carried(kind: ItemType, attributes: &Attributes) -> u64 {
+    let carried = match kind {
+        ItemType::Secrets => attributes.clone(),
+        ItemType::Keys => Attributes { content_type: None, ..attributes.clone() },
+        ItemType::Certificates => {
+            let Attributes { enabled, tags, .. } = attributes.clone();
+            Attributes { enabled, tags, not_before: None, expires: None, content_type: None, key_operations: None }
+        }
+    };
+    let operations = carried.key_operations.iter().flatten().map(String::as_str);
+    print(None, &carried, Some(&operations.collect::<Vec<_>>().join(",")))
+}
+
 /// Whether going from `before` to `after` takes away a time that Azure's update cannot clear.
 pub fn clears_a_time(kind: ItemType, before: &Attributes, after: &Attributes) -> bool {
     let cleared = |before: Option<Timestamp>, after: Option<Timestamp>| before.is_some() && after.is_none();

@@ -35,7 +35,7 @@ pub enum Trace {
     /// Certainly nothing.
     None,
     /// A write was sent and its answer never came.
-    MayHaveWritten { source_version: Option<VersionId>, x5t: Option<String> },
+    MayHaveWritten { source_version: Option<VersionId>, x5t: Option<String>, brings: Option<u64> },
 }
 
 /// Late attempts that a record names at most; with more, it is compared as a whole anyway.
@@ -275,9 +275,10 @@ fn still_unresolved(carried: Option<UnresolvedAttempt>, ended: &Ended) -> Option
     let is_own = carried.operation == ended.operation;
     match &ended.trace {
         Trace::None if is_own => None,
-        Trace::MayHaveWritten { source_version, x5t } if is_own => Some(UnresolvedAttempt {
+        Trace::MayHaveWritten { source_version, x5t, brings } if is_own => Some(UnresolvedAttempt {
             source_version: source_version.clone().or(carried.source_version),
             x5t: x5t.clone().or(carried.x5t),
+            brings: brings.or(carried.brings),
             ..carried
         }),
         Trace::None | Trace::MayHaveWritten { .. } => Some(carried),
@@ -299,6 +300,7 @@ mod tests {
             source_version: None,
             source_updated: Some(at(0)),
             x5t: None,
+            brings: None,
             deletes: false,
         }
     }
@@ -363,9 +365,9 @@ mod tests {
     #[test]
     fn an_intent_that_may_have_written_is_carried_with_the_version_it_knew() {
         let version: VersionId = "abc".parse().unwrap();
-        let trace = Trace::MayHaveWritten { source_version: Some(version.clone()), x5t: None };
-        let next = failed(syncing(1), ended(ErrorCode::TransientNetwork, 1, trace), at(1), 0.5);
-        assert_eq!(next.unresolved.unwrap().source_version, Some(version));
+        let trace = Trace::MayHaveWritten { source_version: Some(version.clone()), x5t: None, brings: Some(7) };
+        let next = failed(syncing(1), ended(ErrorCode::TransientNetwork, 1, trace), at(1), 0.5).unresolved.unwrap();
+        assert_eq!((next.source_version, next.brings), (Some(version), Some(7)));
     }
 
     #[test]
@@ -408,7 +410,7 @@ mod tests {
 
     #[test]
     fn a_write_whose_answer_was_lost_is_not_looked_for_at_once() {
-        let trace = Trace::MayHaveWritten { source_version: None, x5t: None };
+        let trace = Trace::MayHaveWritten { source_version: None, x5t: None, brings: Some(7) };
         let next = failed(syncing(1), ended(ErrorCode::TransientNetwork, 1, trace), at(1), 0.0);
         assert_eq!(next.next_attempt, Some(at(1).plus(ATTEMPT_MARGIN)));
     }

@@ -21,6 +21,8 @@ pub enum Mutant {
     UnknownDidNotHappen,
     /// The target is not compared with what an attempt of unknown outcome was about to write.
     NothingIsSettled,
+    /// Attributes that somebody put there pass for those that an attempt of unknown outcome was about to bring.
+    AttributesPassForOwn,
     /// An open attempt is repeated as soon as its worker is silent.
     RepeatAtOnce,
     /// Commands of older owners and edits are taken.
@@ -89,6 +91,7 @@ impl Mutant {
         Self::WriteAfterEdit,
         Self::UnknownDidNotHappen,
         Self::NothingIsSettled,
+        Self::AttributesPassForOwn,
         Self::RepeatAtOnce,
         Self::NoFences,
         Self::PartialIsComplete,

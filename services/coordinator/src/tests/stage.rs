@@ -359,6 +359,7 @@ impl Hands {
             source_version: None,
             source_updated: None,
             x5t: None,
+            brings: None,
             deletes: sync.record.delete.is_some(),
         };
         let operation = own.operation;

@@ -10,7 +10,7 @@ use proto_msgs::{
     Config, ConfigId, DriftPolicy, ErrorCode, ItemType, Record, RecordId, Rule, Status, VersionId,
     config::DeleteTrigger,
     record::{LeaveKind, OutcomeKind},
-    vault::{Side, SideState},
+    vault::{Attributes, Side, SideState},
 };
 use vault::memory::{Content, Slot, Version};
 
@@ -43,8 +43,11 @@ pub fn check(world: &World, configs: &[ConfigId], is_strict: bool) -> Result<(),
     let mut lost = by_owner(Side::Source, Some(Change::Purge));
     lost.extend([Side::Source, Side::Target].into_iter().flat_map(|side| by_owner(side, Some(Change::Disable))));
     let writes = invariants::all_writes(world, &history, configs);
-    let written = writes.iter().filter_map(|write| Some((write.item, newest(write.done.after.as_ref())?.id)));
-    let written: BTreeSet<(usize, VersionId)> = written.collect();
+    let written = writes.iter().filter_map(|write| {
+        let Version { id, attributes, .. } = newest(write.done.after.as_ref())?;
+        Some((write.item, id, attributes))
+    });
+    let written: Vec<(usize, VersionId, Attributes)> = written.collect();
     let owns = |item: usize| {
         let id = record_of(world, configs, item);
         let config = history.configs.get(&id.config).and_then(|said| said.last());
@@ -141,8 +144,8 @@ struct Case<'a> {
     was_lost: bool,
     /// Somebody was asked whether drift may stay, and said so.
     accepted: bool,
-    /// Versions that workers wrote, and for which item.
-    written: &'a BTreeSet<(usize, VersionId)>,
+    /// Versions that workers wrote, for which item, and with what.
+    written: &'a [(usize, VersionId, Attributes)],
     /// The target item is another config's.
     is_claimed: bool,
     obstacle: Option<Status>,
@@ -277,9 +280,9 @@ impl Case<'_> {
         is_foreign && !has_baseline && !self.config.spec.behaviour.overwrite_on_conflict
     }
 
-    /// Whether a worker wrote it for this very record.
+    /// Whether a worker left it like that for this very record.
     fn is_own(&self, target: &Version) -> bool {
-        self.written.contains(&(self.number, target.id.clone()))
+        self.written.contains(&(self.number, target.id.clone(), target.attributes.clone()))
     }
 
     /// A key at the target has a time that the source has not.

@@ -24,12 +24,13 @@ mod tests;
 use std::{collections::BTreeSet, sync::Arc};
 
 use domain::{
+    compare::print_of_carried,
     lifecycle,
     mutant::{self, Mutant},
     timing::WRITE_MAY_BEGIN_WITHIN,
 };
 use proto_msgs::{
-    CorrelationId, Envelope, ItemType,
+    CorrelationId, Envelope, ItemType, MessageId, Timestamp,
     record::UnresolvedAttempt,
     vault::{CallCounts, Side},
     worker::SyncRecord,
@@ -48,16 +49,7 @@ pub(crate) async fn run(
 ) -> Result<(), RecordError> {
     let operation = parts.origin.message_id();
     let (started, gate) = (parts.origin.now(), gate(parts, fences, &command));
-    let own = UnresolvedAttempt {
-        operation,
-        worker: parts.origin.member().clone(),
-        epoch: command.epoch,
-        started,
-        source_version: None,
-        source_updated: command.listed.as_ref().and_then(|item| item.updated),
-        x5t: command.listed.as_ref().and_then(|item| item.x5t.clone()),
-        deletes: command.record.delete.is_some(),
-    };
+    let own = about_to(parts, &command, operation, started);
     let record = lifecycle::intent(command.record.clone(), own.clone(), command.record.run, command.revision);
     let intent = Envelope::new(operation, correlation, started, record.clone());
     let expected = if mutant::is(Mutant::IntentWithoutExpectation) {
@@ -102,6 +94,22 @@ pub(crate) async fn run(
         (None, ItemType::Keys) => keys::sync(&mut work).await.map(End::Synced),
     };
     outcome::conclude(work, result).await
+}
+
+/// What an attempt is about to do, as far as the listing tells.
+fn about_to(parts: &WorkerParts, command: &SyncRecord, operation: MessageId, started: Timestamp) -> UnresolvedAttempt {
+    let listed = command.listed.as_ref();
+    UnresolvedAttempt {
+        operation,
+        worker: parts.origin.member().clone(),
+        epoch: command.epoch,
+        started,
+        source_version: None,
+        source_updated: listed.and_then(|item| item.updated),
+        x5t: listed.and_then(|item| item.x5t.clone()),
+        brings: listed.map(|item| print_of_carried(command.record.id.kind, &item.attributes)),
+        deletes: command.record.delete.is_some(),
+    }
 }
 
 /// Open for ten seconds from now, which is just before the intent is published, as long as NATS can be reached and

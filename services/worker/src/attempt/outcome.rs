@@ -101,7 +101,7 @@ fn failed(work: &Work<'_>, error: &VaultError) -> Record {
     }
     tracing::warn!(record_id = %work.record.id, correlation_id = %work.correlation, error = error as &dyn std::error::Error, "the outcome of a write is not known");
     let named = work.named();
-    let trace = Trace::MayHaveWritten { source_version: named.source_version, x5t: named.x5t };
+    let trace = Trace::MayHaveWritten { source_version: named.source_version, x5t: named.x5t, brings: named.brings };
     let report = AttemptReport { failed: Some(error.side), ..attempt_report(work, OutcomeKind::Unknown, None) };
     end(work, failure, trace, report)
 }

@@ -53,11 +53,12 @@ async fn guard(
     };
     let (Some(look), Some(baseline)) = (look.or(glanced.as_ref()), work.baseline()) else { return Ok(decision) };
     let record = &work.record;
-    let is_version_left = work.seen.is_some() && !attempt::replaces_foreign(Some(look), Some(baseline));
-    // Attributes that an older attempt may have left are no reason to wait for somebody.
-    let is_changed = is_source_changed || (is_version_left && work.must_settle());
-    let guarded = drift::guard(look, baseline, policy, is_changed, record.leave.as_ref(), record.target_seen.as_ref());
-    if let Some(block) = guarded {
+    // What an older attempt left there is no reason to wait for somebody.
+    if !attempt::replaces_foreign(Some(look), Some(baseline)) && unresolved::is_brought(work, look) {
+        return Ok(decision);
+    }
+    let (given, seen) = (record.leave.as_ref(), record.target_seen.as_ref());
+    if let Some(block) = drift::guard(look, baseline, policy, is_source_changed, given, seen) {
         return Ok(block);
     }
     if is_a_write(&decision) && work.seen.as_ref().is_some_and(|seen| !drift::is_as_left(seen, baseline)) {

@@ -2,12 +2,14 @@
 
 use domain::{
     attempt::{Look, Resolved, resolve},
+    compare::print_of_carried,
     lifecycle,
+    mutant::{self, Mutant},
     timing::SAME_SECOND_MARGIN,
 };
 use proto_msgs::{
     ItemType, Timestamp,
-    record::{Arrival, Baseline},
+    record::{Arrival, Baseline, UnresolvedAttempt},
     vault::SideState,
 };
 
@@ -21,12 +23,28 @@ pub(super) fn is_untouched(work: &Work<'_>, look: &Look) -> bool {
     resolve(look, work.baseline(), false) == Resolved::NotWritten
 }
 
+/// Whether the target has attributes that an older attempt was about to bring: whatever else is there, nobody else did
+/// that.
+pub(super) fn is_brought(work: &Work<'_>, look: &Look) -> bool {
+    let print = |state: &SideState| print_of_carried(work.kind(), &state.attributes);
+    let (Some(held), source) = (look.state().map(print), work.source.as_ref().map(|read| print(&read.state))) else {
+        return false;
+    };
+    // What named no attributes was about to bring the source's: those of today, as far as anybody knows.
+    let brings = |older: &UnresolvedAttempt| older.brings.or(source).filter(|_| !older.deletes);
+    work.older().any(|older| brings(older) == Some(held)) || mutant::is(Mutant::AttributesPassForOwn)
+}
+
 /// Settles the older attempts. `written`: what the source was in the version that the target holds, if one of them was
 /// about to write that.
 pub(super) fn settle(work: &mut Work<'_>, look: &Look, written: Option<SideState>) {
     let (deleted, only_deletes) = (work.older().any(|older| older.deletes), work.older().all(|older| older.deletes));
     // Whoever was about to delete wrote nothing, however equal both ends are.
     let written = written.filter(|_| !(deleted && only_deletes));
+    let is_brought = is_brought(work, look);
+    // Content that equals what was to be written, with attributes that nobody was to bring, under a name where nothing
+    // of Keyferry's is: somebody's own.
+    let written = written.filter(|_| is_brought || work.baseline().is_some());
     if deleted && *look == Look::Absent {
         // One of them did: what comes now is a first write.
         work.record.baseline = None;
@@ -35,7 +53,7 @@ pub(super) fn settle(work: &mut Work<'_>, look: &Look, written: Option<SideState
     tracing::info!(record_id = %work.record.id, correlation_id = %work.correlation, resolved = ?resolved, "unknown outcome was settled");
     if let (Resolved::Written, Some(source), Look::Present { state, .. }) = (resolved, written, look) {
         // The target is ours from here on, whatever becomes of the next write.
-        work.record.baseline = Some(as_written(work, source, state));
+        work.record.baseline = Some(as_written(work, source, state, is_brought));
     }
     work.resolved = Some(resolved);
 }
@@ -53,16 +71,25 @@ pub(super) async fn put_own_in_place(work: &mut Work<'_>) -> Result<(), Halt> {
 /// Whether this attempt's intent in the log would not be known by what is written now.
 fn names_another(work: &Work<'_>) -> bool {
     let Some(read) = work.source.as_ref().map(|read| &read.state) else { return false };
-    let is_listed = work.own.source_updated == read.updated && work.own.x5t == read.x5t;
+    let brings = Some(print_of_carried(work.kind(), &read.attributes));
+    let own = &work.own;
+    let is_listed = own.source_updated == read.updated && own.x5t == read.x5t && own.brings == brings;
     !is_listed && !work.own.deletes && work.older().next().is_none()
 }
 
-/// The baseline that the older attempt would have left.
-fn as_written(work: &Work<'_>, source: SideState, target: &SideState) -> Baseline {
-    // An attempt brings the attributes with the content, and what it brought is what the target has.
-    let state = SideState { attributes: target.attributes.clone(), ..source };
+/// The baseline that the older attempt would have left. Attributes that none was about to bring came after it: then the
+/// target is not as it was left.
+fn as_written(work: &Work<'_>, source: SideState, target: &SideState, is_brought: bool) -> Baseline {
+    let (source, target) = match is_brought {
+        true => (SideState { attributes: target.attributes.clone(), ..source }, target.clone()),
+        false => {
+            let left = SideState { attributes: source.attributes.clone(), updated: None, ..target.clone() };
+            (source, left)
+        }
+    };
+    let how = by(work, &target);
     // Never read as far as the next cycle is concerned: it looks again.
-    work.left(Read { state, date: Timestamp::default() }, target.clone(), by(work, target))
+    work.left(Read { state: source, date: Timestamp::default() }, target, how)
 }
 
 /// Who put it there, equal as it is: what is older than every attempt is none of their work. A restored key has its

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use domain::attempt::Resolved;
+use domain::{attempt::Resolved, compare::print_of_carried};
 use proto_msgs::{
     CorrelationId, ErrorCode, ItemName, ItemType, MessageId, Record, Sequence, Timestamp,
     record::{Arrival, Baseline, OutcomeKind, UnresolvedAttempt},
@@ -164,6 +164,7 @@ impl Work<'_> {
         UnresolvedAttempt {
             source_version: state.and_then(|state| state.version.clone()),
             x5t: state.and_then(|state| state.x5t.clone()).or(self.own.x5t.clone()),
+            brings: state.map(|state| print_of_carried(self.kind(), &state.attributes)).or(self.own.brings),
             ..self.own.clone()
         }
     }

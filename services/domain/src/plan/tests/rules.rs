@@ -263,6 +263,7 @@ fn a_delete_whose_answer_was_lost_is_not_looked_for_before_its_time_though_its_i
         source_version: None,
         source_updated: None,
         x5t: None,
+        brings: None,
         deletes: true,
     };
     let due = Record { status: Status::Retrying, delete: Some(DeleteTrigger::Purged), ..active("a", 1) };

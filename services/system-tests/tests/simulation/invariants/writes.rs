@@ -12,7 +12,7 @@ use domain::{
 use proto_msgs::{
     Config, ConfigId, DriftPolicy, Record, RecordId, Status, Timestamp, VersionId,
     record::{Baseline, LeaveKind, OutcomeKind},
-    vault::Side,
+    vault::{Attributes, Side},
 };
 use vault::{
     Operation,
@@ -177,12 +177,13 @@ pub fn stopped(evidence: &Evidence<'_>, violations: &mut Vec<Violation>) {
     }
 }
 
-/// Writes over a version that no worker had written for that record, with that version and the intent.
+/// Writes over a version that no worker had left like that for that record, with that version and the intent.
 fn over_foreign<'a>(evidence: &'a Evidence<'_>) -> impl Iterator<Item = (&'a Write, &'a Version, &'a Said<Record>)> {
-    let mut own: Vec<(usize, &VersionId)> = Vec::new();
+    let mut own: Vec<(usize, &VersionId, &Attributes)> = Vec::new();
     evidence.writes.iter().filter_map(move |write| {
-        let foreign = live(write.done.before.as_ref()).filter(|before| !own.contains(&(write.item, &before.id)));
-        own.extend(live(write.done.after.as_ref()).map(|version| (write.item, &version.id)));
+        let state = |version: &'a Version| (write.item, &version.id, &version.attributes);
+        let foreign = live(write.done.before.as_ref()).filter(|before| !own.contains(&state(before)));
+        own.extend(live(write.done.after.as_ref()).map(state));
         let (_, intent) = write.intent(evidence)?;
         Some((write, foreign?, intent))
     })
@@ -191,7 +192,7 @@ fn over_foreign<'a>(evidence: &'a Evidence<'_>) -> impl Iterator<Item = (&'a Wri
 /// Whether a target is as a record's last success left it, or as drift was accepted.
 pub fn is_as_left(left: &Baseline, target: &Version) -> bool {
     match &left.target.version {
-        Some(version) => *version == target.id,
+        Some(version) => *version == target.id && left.target.attributes == target.attributes,
         // A listing names no version.
         None => left.target.updated == Some(target.updated),
     }
@@ -297,7 +298,8 @@ fn has_changed_since(evidence: &Evidence<'_>, write: &Write, seen: &Record) -> b
 /// What drifted is left to the config's policy, and to whoever corrects it.
 pub fn no_drift_overwritten(evidence: &Evidence<'_>, violations: &mut Vec<Violation>) {
     for (write, before, intent) in over_foreign(evidence) {
-        let Some(left) = intent.record().baseline.as_ref().filter(|_| write.creates()) else { continue };
+        let is_write = write.done.operation != Operation::Delete;
+        let Some(left) = intent.record().baseline.as_ref().filter(|_| is_write) else { continue };
         let is_corrected = intent.record().leave.as_ref().is_some_and(|leave| leave.kind == LeaveKind::Correct);
         let is_allowed = match write.config_then(evidence).map(|config| config.spec.behaviour.drift_policy) {
             Some(DriftPolicy::Correct) | None => true,
@@ -315,11 +317,19 @@ pub fn no_drift_overwritten(evidence: &Evidence<'_>, violations: &mut Vec<Violat
 }
 
 pub fn no_equal_write(evidence: &Evidence<'_>, violations: &mut Vec<Violation>) {
-    let mut own: Vec<(usize, VersionId)> = Vec::new();
+    let mut own: Vec<(usize, &VersionId, &Attributes)> = Vec::new();
     for write in &evidence.writes {
         let (before, after) = (live(write.done.before.as_ref()), live(write.done.after.as_ref()));
-        let is_own = before.is_some_and(|before| own.contains(&(write.item, before.id.clone())));
-        own.extend(after.filter(|_| write.creates()).map(|version| (write.item, version.id.clone())));
+        // What somebody had a hand in before it was known to be Keyferry's is theirs.
+        let is_known = write.intent(evidence).is_some_and(|(_, intent)| intent.record().baseline.is_some());
+        let is_own = before.is_some_and(|before| {
+            own.iter().any(|(item, id, attributes)| {
+                let is_version = *item == write.item && **id == before.id;
+                is_version && (is_known || **attributes == before.attributes)
+            })
+        });
+        let made = after.filter(|_| write.creates());
+        own.extend(made.map(|version| (write.item, &version.id, &version.attributes)));
         let (Some(before), Some(after), true, true) = (before, after, is_own, write.creates()) else { continue };
         // What is switched off cannot be read, so that only the version tells what is in it; and of two that were made in
         // one second, Azure does not tell which one is the newest.

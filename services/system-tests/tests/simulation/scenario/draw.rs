@@ -89,6 +89,11 @@ impl Scenario {
         if chance.permille(500) {
             self.add_late_returns(chance);
         }
+        // Of its own chance, which leaves everything else as it was drawn.
+        let apart = &mut Chance::new(self.seed ^ 0x3edd);
+        if apart.permille(200) {
+            self.add_meddling(apart);
+        }
         self.events.sort_by_key(|(at, _)| *at);
     }
 
@@ -315,6 +320,32 @@ impl Scenario {
             let item = self.add_secret(config);
             self.events.push((chance.millis(2_000, 9_000), Event::Source(item, Change::Set)));
         }
+    }
+
+    /// Somebody has a hand in what writes of unknown outcome left, or puts the very same there with attributes of their
+    /// own, before anybody looks.
+    fn add_meddling(&mut self, chance: &mut Chance) {
+        let config = chance.below(self.configs.len());
+        let (target, at) = (self.configs[config].target, chance.millis(20_000, 90_000));
+        self.configs[config].overwrite = false;
+        if chance.permille(500) {
+            self.configs[config].policy = DriftPolicy::Block;
+        }
+        self.events.push((at, Event::Mute(target, true)));
+        self.events.push((at + chance.millis(6_000, 9_000), Event::Mute(target, false)));
+        for _ in 0..4 {
+            let item = self.add_secret(config);
+            if chance.permille(500) {
+                self.items[item].at_source = First::Absent;
+            }
+            self.events.push((at + chance.millis(0, 500), Event::Source(item, Change::Set)));
+            let meddled = at + chance.millis(9_000, 16_000);
+            if chance.permille(300) {
+                self.events.push((meddled, Event::Target(item, Change::Copy)));
+            }
+            self.events.push((meddled + Duration::from_millis(10), Event::Target(item, Change::Retag)));
+        }
+        self.events.push((at + chance.millis(600, 900), Event::Ask(config, Ask::Sync)));
     }
 
     /// Items whose delete is due come back between the listing that misses them and their delete, as everything that is

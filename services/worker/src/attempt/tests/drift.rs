@@ -1,5 +1,6 @@
 //! A target that is not as it was left.
 
+use domain::compare::print_of_carried;
 use proto_msgs::{
     DriftPolicy, Epoch, ErrorCode, ItemType, MessageId, Record, Revision, Status,
     record::{Arrival, LeaveKind, OutcomeKind, UnresolvedAttempt},
@@ -341,23 +342,27 @@ async fn somebody_who_asks_for_a_sync_gives_no_leave_with_that() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn attributes_that_a_late_attempt_may_have_left_are_set_right_without_anybody() {
-    let stage = synced(SECRETS, DriftPolicy::Report).await;
-    let record = stage.head().await.envelope.body;
-    let report = record.last_attempt.clone().unwrap();
-    let late = UnresolvedAttempt {
-        operation: MessageId::from_random(99),
-        worker: report.worker,
-        epoch: Epoch(1),
-        started: report.started,
-        source_version: report.source_version,
-        source_updated: None,
-        x5t: None,
-        deletes: false,
-    };
-    stage.append(domain::lifecycle::doubted(record, late)).await;
-    stage.target().update(SECRETS, &name(), &tagged("late")).unwrap();
-    let record = stage.sync_later().await;
-    assert_eq!((record.status, record.late), (Status::Active, vec![]));
-    assert_eq!(newest(&stage.target(), SECRETS).attributes.tags, on().tags);
+async fn attributes_that_a_late_attempt_left_are_set_right_without_anybody_and_others_are_not() {
+    for (brought, status) in [("late", Status::Active), ("later", Status::Drifted)] {
+        let stage = synced(SECRETS, DriftPolicy::Report).await;
+        let record = stage.head().await.envelope.body;
+        let report = record.last_attempt.clone().unwrap();
+        let late = UnresolvedAttempt {
+            operation: MessageId::from_random(99),
+            worker: report.worker,
+            epoch: Epoch(1),
+            started: report.started,
+            source_version: report.source_version,
+            source_updated: None,
+            x5t: None,
+            brings: Some(print_of_carried(SECRETS, &tagged(brought))),
+            deletes: false,
+        };
+        stage.append(domain::lifecycle::doubted(record, late)).await;
+        stage.target().update(SECRETS, &name(), &tagged("late")).unwrap();
+        let record = stage.sync_later().await;
+        assert_eq!((record.status, record.late), (status, vec![]));
+        let tags = if status == Status::Active { on().tags } else { tagged("late").tags };
+        assert_eq!(newest(&stage.target(), SECRETS).attributes.tags, tags);
+    }
 }

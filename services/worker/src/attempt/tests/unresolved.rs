@@ -133,6 +133,62 @@ async fn something_else_at_the_target_is_not_taken_for_what_was_to_be_written() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn attributes_that_no_attempt_was_to_bring_make_an_equal_value_somebody_elses() {
+    for has_arrived in [false, true] {
+        let stage = Stage::new(ItemType::Secrets).await;
+        stage.source().set_secret(&name(), "one", on()).unwrap();
+        stage.pass(60).await;
+        stage.fail(Operation::WriteSecret, if has_arrived { End::Lost } else { End::Never });
+        assert!(stage.sync().await.unresolved.is_some());
+        stage.mend();
+        if !has_arrived {
+            stage.target().set_secret(&name(), "one", on()).unwrap();
+        }
+        stage.target().update(ItemType::Secrets, &name(), &tagged("theirs")).unwrap();
+        let record = stage.sync_later().await;
+        assert_eq!((record.status, record.unresolved), (Status::BlockedTargetConflict, None));
+        assert_eq!(newest(&stage.target(), ItemType::Secrets).attributes, tagged("theirs"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_names_what_it_brings_once_unless_its_listing_told_less() {
+    // A listing of keys does not tell what they may be used for.
+    for (kind, named) in [(ItemType::Secrets, 1), (ItemType::Certificates, 1), (ItemType::Keys, 2)] {
+        let stage = Stage::new(kind).await;
+        stage.make(&stage.source());
+        stage.pass(60).await;
+        let before = stage.head().await.sequence;
+        assert_eq!(stage.sync().await.status, Status::Active);
+        assert_eq!(stage.head().await.sequence.0 - before.0, named + 1, "{kind}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_somebody_did_to_a_write_of_unknown_outcome_is_drift() {
+    for (policy, is_written_over) in
+        [(DriftPolicy::Block, false), (DriftPolicy::Report, false), (DriftPolicy::Correct, true)]
+    {
+        let mut stage = Stage::new(ItemType::Secrets).await;
+        stage.set_policy(policy);
+        stage.source().set_secret(&name(), "one", on()).unwrap();
+        assert_eq!(stage.sync().await.status, Status::Active);
+        stage.pass(60).await;
+        stage.source().set_secret(&name(), "two", on()).unwrap();
+        stage.fail(Operation::WriteSecret, End::Lost);
+        assert!(stage.sync_later().await.unresolved.is_some());
+        stage.mend();
+        stage.target().update(ItemType::Secrets, &name(), &tagged("theirs")).unwrap();
+        stage.pass(60).await;
+        let record = stage.sync_later().await;
+        let (status, left) = if is_written_over { (Status::Active, on()) } else { (Status::Drifted, tagged("theirs")) };
+        assert_eq!((record.status, record.unresolved), (status, None), "{policy:?}");
+        assert_eq!(newest(&stage.target(), ItemType::Secrets).attributes, left, "{policy:?}");
+        assert!(record.detail.is_some(), "{policy:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_write_of_what_was_made_after_the_listing_is_known_again_when_its_worker_died() {
     for (kind, write) in
         [(ItemType::Secrets, Operation::WriteSecret), (ItemType::Certificates, Operation::ImportCertificate)]
