@@ -50,6 +50,31 @@ impl Configs {
         self.journal.append(place, envelope, Sequence(expected.0)).await.map(|sequence| Revision(sequence.0))
     }
 
+    /// All of them, and where the store ended before they were read: for [`Self::put_at`].
+    pub async fn survey(&self) -> Result<(Vec<Entry<Config>>, Sequence), LogError> {
+        self.journal.survey(&self.stream(), &self.subjects.configs()).await
+    }
+
+    /// Writes a config as [`Self::put`] does, if nothing was stored since a survey; none: something was. For what has to
+    /// hold between configs.
+    pub async fn put_at(
+        &self,
+        envelope: &Envelope<Config>,
+        expected: Revision,
+        end: Sequence,
+    ) -> Result<Option<Revision>, LogError> {
+        let id = &envelope.body.id;
+        let place = Place::new(self.stream(), self.subjects.config(id)).at(end);
+        match self.journal.append(place, envelope, Sequence(expected.0)).await {
+            Ok(sequence) => Ok(Some(Revision(sequence.0))),
+            Err(LogError::Conflict) => {
+                let is = self.get(id).await?.map_or(Revision(0), |entry| Revision(entry.sequence.0));
+                if is == expected { Ok(None) } else { Err(LogError::Conflict) }
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     pub async fn follow(&self) -> Result<BoxStream<'static, LiveEntry<Config>>, LogError> {
         self.journal.follow(&self.subjects.live_configs()).await
     }

@@ -2,12 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use futures::{StreamExt, stream::BoxStream};
+use futures::{StreamExt, TryStreamExt, stream::BoxStream};
 use proto_msgs::{Encoding, Envelope, Message, MessageId, Sequence, Timestamp};
 use serde::Deserialize;
 
 use crate::{
-    error::{AppendError, LogError},
+    error::{AppendError, LogError, ReadError},
     ports::{Append, Live, Select, Stored, Streams},
 };
 
@@ -37,13 +37,18 @@ pub enum LiveEntry<T> {
 pub(crate) struct Place {
     pub stream: String,
     pub subject: String,
+    pub expected_end: Option<Sequence>,
     pub ttl: Option<Duration>,
     pub rollup: bool,
 }
 
 impl Place {
     pub(crate) fn new(stream: String, subject: String) -> Self {
-        Self { stream, subject, ttl: None, rollup: false }
+        Self { stream, subject, expected_end: None, ttl: None, rollup: false }
+    }
+
+    pub(crate) fn at(self, end: Sequence) -> Self {
+        Self { expected_end: Some(end), ..self }
     }
 
     pub(crate) fn ttl(self, ttl: Duration) -> Self {
@@ -86,6 +91,7 @@ impl Journal {
             encoding,
             correlation: envelope.correlation_id,
             expected: Some(expected),
+            expected_end: place.expected_end,
             ttl: place.ttl,
             rollup: place.rollup,
         };
@@ -118,6 +124,7 @@ impl Journal {
             encoding: Encoding::default(),
             correlation,
             expected: Some(expected),
+            expected_end: None,
             ttl: Some(ttl),
             rollup: true,
         };
@@ -164,6 +171,27 @@ impl Journal {
             .await?
             .filter_map(|stored| std::future::ready(typed(stored)))
             .boxed())
+    }
+
+    /// The newest message of each subject, and the stream's end before they were read.
+    pub(crate) async fn survey<T: Message>(
+        &self,
+        stream: &str,
+        filter: &str,
+    ) -> Result<(Vec<Entry<T>>, Sequence), LogError> {
+        for _ in 0..SETTLE_TRIES {
+            let end = self.streams.end(stream).await?;
+            let newest = self.streams.last(stream, filter).await?.map(|stored| stored.sequence);
+            let reading = self.streams.read(stream, filter, Select::NewestPerSubject).await?;
+            let all: Vec<Stored> = reading.try_collect().await?;
+            // Else it was read from a server that is behind the leader.
+            if newest.is_none_or(|newest| all.iter().any(|stored| stored.sequence >= newest)) {
+                let entries = all.iter().filter(|stored| !is_blank(stored)).map(decode).collect::<Result<_, _>>()?;
+                return Ok((entries, end));
+            }
+            tokio::time::sleep(SETTLE_EVERY).await;
+        }
+        Err(ReadError::Deadline.into())
     }
 
     pub(crate) async fn follow<T: Message + Send + 'static>(
@@ -227,7 +255,7 @@ enum Fate {
     Open,
 }
 
-fn typed<T: Message>(stored: Result<Stored, crate::ReadError>) -> Option<Result<Entry<T>, LogError>> {
+fn typed<T: Message>(stored: Result<Stored, ReadError>) -> Option<Result<Entry<T>, LogError>> {
     match stored {
         Ok(stored) if is_blank(&stored) => None,
         Ok(stored) => Some(decode(&stored)),

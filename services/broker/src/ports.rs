@@ -15,7 +15,10 @@ pub trait Streams: Send + Sync + 'static {
     /// Stores a message. Its answer gives the sequence it was stored under.
     async fn append(&self, append: Append) -> Result<Sequence, AppendError>;
 
-    /// The newest message on a subject, from the stream's leader.
+    /// Sequence of the newest message that a stream ever stored, from its leader; 0: it never stored one.
+    async fn end(&self, stream: &str) -> Result<Sequence, ReadError>;
+
+    /// The newest message on a subject, which may have wildcards, from the stream's leader.
     async fn last(&self, stream: &str, subject: &str) -> Result<Option<Stored>, ReadError>;
 
     /// Messages that match `filter`, in order; ends with what was there when it began.
@@ -49,6 +52,8 @@ pub struct Append {
     pub correlation: CorrelationId,
     /// Sequence of the subject's newest message, 0 for none; the append is refused if it is another.
     pub expected: Option<Sequence>,
+    /// As [`Streams::end`] gave it; the append is refused if anything was stored in the stream since.
+    pub expected_end: Option<Sequence>,
     /// The message goes by itself after this.
     pub ttl: Option<Duration>,
     /// Takes every earlier message of the subject away.

@@ -1,8 +1,17 @@
 //! Who calls: a bearer token, known by its hash, with a role. And whether they say more than they should.
 
-use std::{future::Future, pin::Pin};
+use std::{future::Future, pin::Pin, time::Duration};
 
-use actix_web::{FromRequest, HttpRequest, dev::Payload, http::header::AUTHORIZATION, web};
+use actix_web::{
+    FromRequest, HttpRequest,
+    dev::Payload,
+    error::ErrorRequestTimeout,
+    http::{
+        Method,
+        header::{AUTHORIZATION, CONTENT_LENGTH, TRANSFER_ENCODING},
+    },
+    web,
+};
 use proto_msgs::{CorrelationId, RequestCode, api::ApiRole, config::Change};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -13,6 +22,8 @@ use crate::{
     failure::{Failure, correlation},
 };
 
+/// The largest body comes in this over any line that a console or a script has; one that stays away holds nothing longer.
+pub const BODY_WITHIN: Duration = Duration::from_secs(30);
 /// Longest reason, in characters: what fits a line of the audit log.
 const REASON_MAX: usize = 500;
 
@@ -97,16 +108,39 @@ pub struct Saying {
 }
 
 impl FromRequest for Saying {
-    type Error = Failure;
-    type Future = Pin<Box<dyn Future<Output = Result<Self, Failure>>>>;
+    type Error = actix_web::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Self::Error>>>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let said = with_body(request, payload);
         Box::pin(async move {
             let (caller, body) = said.await?;
-            let body = body.map_err(|error| Failure::invalid(error.to_string(), "send a smaller body"))?;
-            Ok(Self { caller, body })
+            Ok(Self { caller, body: body? })
         })
+    }
+}
+
+/// A body that came in time.
+pub struct Body(pub web::Bytes);
+
+impl FromRequest for Body {
+    type Error = actix_web::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Self::Error>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let body = body(request, payload);
+        Box::pin(async move { Ok(Self(body.await?)) })
+    }
+}
+
+fn body(
+    request: &HttpRequest,
+    payload: &mut Payload,
+) -> impl Future<Output = Result<web::Bytes, actix_web::Error>> + use<> {
+    let body = web::Bytes::from_request(request, payload);
+    async move {
+        let late = |_| ErrorRequestTimeout("the body did not come as it was announced");
+        tokio::time::timeout(BODY_WITHIN, body).await.map_err(late)?
     }
 }
 
@@ -115,7 +149,7 @@ fn with_body(
     request: &HttpRequest,
     payload: &mut Payload,
 ) -> impl Future<Output = Result<(Caller, Result<web::Bytes, actix_web::Error>), Failure>> + use<> {
-    let (request, body) = (request.clone(), web::Bytes::from_request(request, payload));
+    let (request, body) = (request.clone(), body(request, payload));
     async move {
         let caller = of(&request).await?;
         query::<Nothing>(&request)?;
@@ -164,6 +198,12 @@ pub fn query<T: DeserializeOwned>(request: &HttpRequest) -> Result<T, Failure> {
     })
 }
 
+/// Whether a body is announced.
+fn has_body(request: &HttpRequest) -> bool {
+    let headers = request.headers();
+    headers.contains_key(TRANSFER_ENCODING) || headers.get(CONTENT_LENGTH).is_some_and(|length| length != "0")
+}
+
 async fn of(request: &HttpRequest) -> Result<Caller, Failure> {
     let refused = |detail: &str| {
         let fix = "send `Authorization: Bearer TOKEN`; `keyferry token create` makes one";
@@ -180,5 +220,24 @@ async fn of(request: &HttpRequest) -> Result<Caller, Failure> {
     let hash = hex::encode(Sha256::digest(token.as_bytes()));
     let known = parts.broker.tokens().find(&hash).await?;
     let known = known.ok_or_else(|| refused("the token is not known, or was taken back"))?;
+    if [Method::GET, Method::HEAD].contains(request.method()) && has_body(request) {
+        return Err(Failure::invalid("this takes no body", "send the request without one"));
+    }
     Ok(Caller { name: known.name, role: known.role, correlation })
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::{http::StatusCode, test::TestRequest};
+    use futures::StreamExt;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_stays_away_is_waited_for_no_longer_than_it_may_take() {
+        let request = TestRequest::post().to_http_request();
+        let mut payload = Payload::Stream { payload: futures::stream::pending().boxed_local() };
+        let error = Body::from_request(&request, &mut payload).await.err().unwrap();
+        assert_eq!(error.as_response_error().status_code(), StatusCode::REQUEST_TIMEOUT);
+    }
 }

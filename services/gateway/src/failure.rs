@@ -16,7 +16,7 @@ use actix_web::{
 use broker::{BusError, LogError};
 use proto_msgs::{CorrelationId, Problem, RequestCode, error::Refusal};
 
-use crate::{BODY_MAX, GatewayParts};
+use crate::{BODY_MAX, GatewayParts, caller::BODY_WITHIN};
 
 /// Given by the client, or made here; in every answer.
 pub const CORRELATION: HeaderName = HeaderName::from_static("x-correlation-id");
@@ -146,6 +146,10 @@ fn by_status(status: StatusCode, detail: String) -> Refusal {
     match status.as_u16() {
         404 => Refusal::new(RequestCode::NotFound, detail, fix(RequestCode::NotFound)),
         405 => Refusal::new(RequestCode::InvalidInput, detail, "use one of the methods that the header `Allow` names"),
+        408 => {
+            let fix = format!("send the whole body within {} s", BODY_WITHIN.as_secs());
+            Refusal::new(RequestCode::InvalidInput, detail, fix)
+        }
         413 => Refusal::new(RequestCode::InvalidInput, detail, format!("send at most {BODY_MAX} bytes")),
         400..=499 => Refusal::new(RequestCode::InvalidInput, detail, fix(RequestCode::InvalidInput)),
         _ => Refusal::new(RequestCode::Internal, detail, fix(RequestCode::Internal)),

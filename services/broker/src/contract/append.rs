@@ -25,6 +25,22 @@ pub async fn an_append_holds_only_where_the_newest_is_the_expected_one(host: &dy
     assert_eq!((last.sequence, text(&last)), (second, "2"));
 }
 
+pub async fn an_append_that_expects_the_end_holds_only_where_nothing_came_since(host: &dyn Host) {
+    let broker = host.client().await;
+    let stream = broker.subjects.runs_stream();
+    let end = async || broker.streams.end(&stream).await.expect("the end is readable");
+    let to = |bits, expected, end| Append { expected_end: Some(end), ..to_run(&broker, bits, "x", expected) };
+    assert_eq!(end().await, Sequence(0));
+    let first = stored(&broker, to(1, Sequence(0), Sequence(0))).await;
+    assert_eq!(end().await, first);
+    let late = broker.streams.append(to(2, Sequence(0), Sequence(0))).await;
+    assert!(matches!(late, Err(AppendError::Conflict)), "something else came: {late:?}");
+    let beaten = broker.streams.append(to(1, Sequence(0), first)).await;
+    assert!(matches!(beaten, Err(AppendError::Conflict)), "its own subject has another: {beaten:?}");
+    let second = stored(&broker, to(1, first, first)).await;
+    assert_eq!(end().await, second);
+}
+
 pub async fn of_many_writers_at_once_one_wins(host: &dyn Host) {
     let clients = [host.client().await, host.client().await];
     let expected = stored(&clients[0], to_run(&clients[0], 1, "1", Sequence(0))).await;

@@ -54,6 +54,7 @@ macro_rules! for_each_claim {
     ($each:ident) => {
         $each! {
             append::an_append_holds_only_where_the_newest_is_the_expected_one,
+            append::an_append_that_expects_the_end_holds_only_where_nothing_came_since,
             append::of_many_writers_at_once_one_wins,
             append::one_sequence_counts_the_whole_stream,
             append::what_has_nowhere_to_go_is_certainly_not_stored,
@@ -88,6 +89,7 @@ macro_rules! for_each_claim {
             live::a_tail_begins_with_what_is_left,
             read::a_message_comes_back_as_it_was_written,
             read::a_read_gives_the_newest_or_everything_in_order_and_ends,
+            read::the_newest_of_many_subjects_is_one,
             read::a_read_ends_though_messages_keep_arriving,
             read::a_long_read_is_whole,
             read::a_stream_that_is_not_there_is_an_error_and_not_empty,
@@ -96,6 +98,7 @@ macro_rules! for_each_claim {
             typed::a_name_that_its_config_gave_up_lapses,
             typed::a_token_is_found_until_it_is_revoked,
             typed::a_forgotten_config_is_gone,
+            typed::of_configs_that_are_saved_at_one_moment_the_later_is_told_so,
             typed::the_emergency_stop_is_one_for_all_and_is_heard,
             typed::json_is_read_as_json,
             typed::what_cannot_be_read_is_an_error_that_names_its_subject,
@@ -154,6 +157,7 @@ fn append(stream: String, subject: String, text: &str, expected: Sequence) -> Ap
         encoding: Encoding::Json,
         correlation: CorrelationId::from_random(7),
         expected: Some(expected),
+        expected_end: None,
         ttl: None,
         rollup: false,
     }

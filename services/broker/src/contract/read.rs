@@ -53,6 +53,17 @@ pub async fn a_read_gives_the_newest_or_everything_in_order_and_ends(host: &dyn 
     assert_eq!(super::newest(&broker, &nobody).await, None);
 }
 
+pub async fn the_newest_of_many_subjects_is_one(host: &dyn Host) {
+    let broker = host.client().await;
+    let (stream, all) = (broker.subjects.runs_stream(), broker.subjects.runs());
+    let last = async || broker.streams.last(&stream, &all).await.expect("the newest is readable");
+    assert_eq!(last().await, None);
+    let first = stored(&broker, to_run(&broker, 2, "1", Sequence(0))).await;
+    stored(&broker, to_run(&broker, 1, "2", Sequence(0))).await;
+    stored(&broker, to_run(&broker, 2, "3", first)).await;
+    assert_eq!(last().await.as_ref().map(text), Some("3"));
+}
+
 pub async fn a_read_ends_though_messages_keep_arriving(host: &dyn Host) {
     let broker = host.client().await;
     let writer = host.client().await;

@@ -196,6 +196,22 @@ pub async fn a_forgotten_config_is_gone(host: &dyn Host) {
     assert_eq!(left.into_iter().map(|entry| entry.envelope).collect::<Vec<_>>(), [config(2)]);
 }
 
+pub async fn of_configs_that_are_saved_at_one_moment_the_later_is_told_so(host: &dyn Host) {
+    let (one, other) = (host.client().await.configs(), host.client().await.configs());
+    let ((none, end), (_, same)) = (one.survey().await.expect("readable"), other.survey().await.expect("readable"));
+    assert_eq!((none, end), (Vec::new(), same));
+    let first = one.put_at(&config(1), Revision(0), end).await.expect("it is new").expect("nothing came between");
+    assert_eq!(other.put_at(&config(2), Revision(0), end).await.expect("it is new"), None);
+    let (all, end) = other.survey().await.expect("readable");
+    assert_eq!(all.into_iter().map(|entry| entry.envelope).collect::<Vec<_>>(), [config(1)]);
+    other.put_at(&config(2), Revision(0), end).await.expect("it is new").expect("nothing came between");
+    one.forget(&config(1), first).await.expect("the revision is right");
+    let (all, end) = one.survey().await.expect("readable");
+    assert_eq!(all.into_iter().map(|entry| entry.envelope).collect::<Vec<_>>(), [config(2)]);
+    let stale = one.put_at(&Envelope { id: MessageId::from_random(3), ..config(2) }, Revision(0), end).await;
+    assert!(matches!(stale, Err(LogError::Conflict)), "it is there: {stale:?}");
+}
+
 /// The next message a follower hears, gaps left out.
 async fn heard_entry<T>(live: &mut BoxStream<'static, LiveEntry<T>>) -> Envelope<T> {
     loop {

@@ -91,7 +91,8 @@ impl MemoryStream {
             return Err(AppendError::Rejected("rollup not permitted".to_owned()));
         }
         let newest = self.last(&append.subject).map_or(Sequence(0), |stored| stored.sequence);
-        if append.expected.is_some_and(|expected| expected != newest) {
+        let is_beaten = append.expected.is_some_and(|expected| expected != newest);
+        if is_beaten || append.expected_end.is_some_and(|end| end != self.end()) {
             return Err(AppendError::Conflict);
         }
         // Whole seconds, as in the header; and where older messages stay below it, as long as a marker would.
@@ -132,6 +133,18 @@ impl MemoryStream {
         }
         self.by_subject.remove(&gone.subject);
         Some(gone)
+    }
+
+    pub(super) fn end(&self) -> Sequence {
+        Sequence(self.newest)
+    }
+
+    /// The newest message that matches.
+    pub(super) fn newest(&self, pattern: &Pattern) -> Option<Stored> {
+        match pattern {
+            Pattern::Exact(subject) => self.last(subject).cloned(),
+            Pattern::Under(_) | Pattern::Tokens(_) => self.read(pattern, Select::NewestPerSubject).pop(),
+        }
     }
 
     pub(super) fn last(&self, subject: &str) -> Option<&Stored> {

@@ -49,8 +49,17 @@ impl Streams for MemoryClient {
         tokio::time::timeout(API_LIMIT, answered(ack)).await.unwrap_or(Err(AppendError::Unknown))
     }
 
+    async fn end(&self, stream: &str) -> Result<Sequence, ReadError> {
+        let end = |state: &mut State| Ok(state.streams[known(state, stream)?].end());
+        match self.look(stream, end).await? {
+            (end, false) => end,
+            (_, true) => unanswered().await,
+        }
+    }
+
     async fn last(&self, stream: &str, subject: &str) -> Result<Option<Stored>, ReadError> {
-        let last = |state: &mut State| Ok(state.streams[known(state, stream)?].last(subject).cloned());
+        let pattern = Pattern::new(subject);
+        let last = |state: &mut State| Ok(state.streams[known(state, stream)?].newest(&pattern));
         match self.look(subject, last).await? {
             (last, false) => last,
             (_, true) => unanswered().await,

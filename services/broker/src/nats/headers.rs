@@ -8,6 +8,7 @@ use crate::ports::{Append, Outgoing};
 /// Read by people who follow one id through everything.
 const CORRELATION: &str = "X-Correlation-Id";
 const EXPECTED: &str = "Nats-Expected-Last-Subject-Sequence";
+const EXPECTED_END: &str = "Nats-Expected-Last-Sequence";
 const TTL: &str = "Nats-TTL";
 const ROLLUP: &str = "Nats-Rollup";
 /// Why a marker stands where a message was.
@@ -20,6 +21,9 @@ pub(super) fn of_append(append: &Append) -> HeaderMap {
     headers.insert(CORRELATION, append.correlation.to_string());
     if let Some(expected) = append.expected {
         headers.insert(EXPECTED, expected.to_string());
+    }
+    if let Some(end) = append.expected_end {
+        headers.insert(EXPECTED_END, end.to_string());
     }
     if let Some(ttl) = append.ttl {
         // Whole seconds; rounded up, so that nothing goes early.

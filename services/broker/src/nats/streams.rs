@@ -74,6 +74,14 @@ impl Streams for NatsClient {
         }
     }
 
+    async fn end(&self, stream: &str) -> Result<Sequence, ReadError> {
+        match tokio::time::timeout(API_LIMIT, self.jetstream.get_stream(stream)).await {
+            Ok(Ok(stream)) => Ok(Sequence(stream.cached_info().state.last_sequence)),
+            Ok(Err(error)) => Err(ReadError::Unavailable(error.into())),
+            Err(_) => Err(ReadError::Deadline),
+        }
+    }
+
     async fn last(&self, stream: &str, subject: &str) -> Result<Option<Stored>, ReadError> {
         let asked =
             async { self.stream(stream).await?.get_last_raw_message_by_subject(subject).await.map_err(Asked::Last) };

@@ -155,6 +155,7 @@ impl Old {
             encoding: Encoding::Json,
             correlation,
             expected: Some(at),
+            expected_end: None,
             ttl: None,
             rollup: false,
         };

@@ -1,5 +1,7 @@
 //! Configs: declared, listed, marked deleted, told to run.
 
+use std::time::Duration;
+
 use actix_web::{
     HttpRequest, HttpResponse,
     http::{
@@ -11,7 +13,7 @@ use actix_web::{
 use broker::LogError;
 use futures::{StreamExt, stream};
 use proto_msgs::{
-    Config, ConfigSpec, RequestCode, Revision,
+    Config, ConfigSpec, Envelope, RequestCode, Revision,
     api::{Accepted, ApiRole, ConfigCommand, ConfigView, NameReservation, Page},
 };
 
@@ -19,7 +21,7 @@ use super::{Answer, Parts, find};
 use crate::{
     GatewayParts,
     asking::{self, IN_LISTING},
-    caller::{self, Bare, Caller, Nothing, query},
+    caller::{self, Bare, Body, Caller, Nothing, query},
     failure::Failure,
     if_match::IfMatch,
     paging::{Paging, cut},
@@ -28,6 +30,10 @@ use crate::{
 
 /// Coordinators asked at once for one page.
 const ASKED_AT_ONCE: usize = 16;
+/// How often a save is tried where others save at the same moment: each time, one of them is through.
+const SAVE_TRIES: u32 = 32;
+/// What each try waits longer than the one before it; together, some four seconds.
+const SAVE_AGAIN_AFTER: Duration = Duration::from_millis(10);
 
 pub async fn list(parts: Parts, caller: Caller, request: HttpRequest) -> Answer {
     let paging: Paging = query(&request)?;
@@ -56,7 +62,7 @@ pub fn answer(status: StatusCode, view: &ConfigView) -> HttpResponse {
     HttpResponse::build(status).insert_header((ETAG, format!("\"{}\"", view.revision))).json(view)
 }
 
-pub async fn create(parts: Parts, caller: Caller, request: HttpRequest, body: web::Bytes) -> Answer {
+pub async fn create(parts: Parts, caller: Caller, request: HttpRequest, Body(body): Body) -> Answer {
     caller.needs(ApiRole::Operator)?;
     query::<Nothing>(&request)?;
     let spec = spec_of(&body)?;
@@ -65,7 +71,6 @@ pub async fn create(parts: Parts, caller: Caller, request: HttpRequest, body: we
     let change = caller.change(&parts, "create", None)?;
     let (id, created) = (parts.origin.config_id(), change.at);
     let config = Config { id, spec, source, target, created, deleted: false, change };
-    check_circle(&parts, &config).await?;
     let revision = store(&parts, &caller, &config).await?;
     let view = ConfigView { config, revision, summary: None };
     let mut response = answer(StatusCode::CREATED, &view);
@@ -87,10 +92,62 @@ pub fn spec_of(body: &[u8]) -> Result<ConfigSpec, Failure> {
     Err(Failure::invalid(problems.join("; "), "correct what is named, and send it again"))
 }
 
+/// Why a config was not saved.
+pub enum NotSaved {
+    /// It is not in the store, and will not be.
+    Certainly(Failure),
+    /// It may be.
+    Perhaps(Failure),
+}
+
+impl From<LogError> for NotSaved {
+    fn from(error: LogError) -> Self {
+        match error {
+            LogError::Unavailable(_) | LogError::Encode(_) | LogError::Corrupt { .. } => Self::Certainly(error.into()),
+            LogError::Conflict | LogError::Unknown => Self::Perhaps(error.into()),
+        }
+    }
+}
+
+impl From<NotSaved> for Failure {
+    fn from(not_saved: NotSaved) -> Self {
+        match not_saved {
+            NotSaved::Certainly(failure) | NotSaved::Perhaps(failure) => failure,
+        }
+    }
+}
+
+/// Writes a config, unless items would go round in a circle with it. Of two that close one at the same moment, one is
+/// refused.
+pub async fn save(
+    parts: &GatewayParts,
+    caller: &Caller,
+    config: &Config,
+    expected: Revision,
+) -> Result<Revision, NotSaved> {
+    let configs = parts.broker.configs();
+    let envelope = parts.origin.envelope(caller.correlation, config.clone());
+    for tries in 1..=SAVE_TRIES {
+        let (all, end) = configs.survey().await?;
+        check_circle(config, all.iter().map(|entry| &entry.envelope.body)).map_err(NotSaved::Certainly)?;
+        if let Some(revision) = configs.put_at(&envelope, expected, end).await? {
+            return Ok(revision);
+        }
+        tokio::time::sleep(pause(&envelope, tries)).await;
+    }
+    let fix = "others save configs at the same moment: try again";
+    Err(NotSaved::Certainly(Failure::new(RequestCode::Unavailable, "the config could not be saved", fix)))
+}
+
+/// Longer with each try, and not the same for two that began together.
+fn pause(envelope: &Envelope<Config>, tries: u32) -> Duration {
+    let apart = envelope.id.to_string().bytes().map(u32::from).sum::<u32>() % 16;
+    SAVE_AGAIN_AFTER * tries * (16 + apart) / 32
+}
+
 /// Refuses a config with which items would go round in a circle.
-pub async fn check_circle(parts: &GatewayParts, config: &Config) -> Result<(), Failure> {
-    let all = parts.broker.configs().list().await?;
-    let Some(circle) = domain::chain::closes_cycle(config, all.iter().map(|entry| &entry.envelope.body)) else {
+fn check_circle<'a>(config: &Config, all: impl Iterator<Item = &'a Config>) -> Result<(), Failure> {
+    let Some(circle) = domain::chain::closes_cycle(config, all) else {
         return Ok(());
     };
     let names: Vec<_> = circle.configs.iter().map(|name| format!("`{name}`")).collect();
@@ -118,14 +175,14 @@ async fn store(parts: &GatewayParts, caller: &Caller, config: &Config) -> Result
     let name = &config.spec.name;
     let reservation = parts.origin.envelope(caller.correlation, NameReservation { config: config.id });
     configs.reserve_name(name, &reservation).await.map_err(|error| taken(error, name))?;
-    let stored = configs.put(&parts.origin.envelope(caller.correlation, config.clone()), Revision(0)).await;
-    // What was certainly not stored gives its name back; what may be stored keeps it until that is known.
-    if let Err(LogError::Unavailable(_) | LogError::Encode(_)) = &stored
+    let saved = save(parts, caller, config, Revision(0)).await;
+    // What may be stored keeps its name until that is known.
+    if let Err(NotSaved::Certainly(_)) = &saved
         && let Err(error) = configs.release_name(name, &reservation).await
     {
         tracing::warn!(error = &error as &dyn std::error::Error, name, "the name is free again only in a minute");
     }
-    Ok(stored?)
+    Ok(saved?)
 }
 
 pub async fn delete(parts: Parts, Bare(caller): Bare, config: web::Path<String>, request: HttpRequest) -> Answer {

@@ -14,12 +14,12 @@ use serde::Deserialize;
 
 use super::{
     Answer, Parts,
-    configs::{answer, check_circle, spec_of, taken},
+    configs::{answer, save, spec_of, taken},
     find,
 };
 use crate::{
     asking,
-    caller::{Caller, Saying, query},
+    caller::{Body, Caller, Saying, query},
     failure::Failure,
     if_match::IfMatch,
     views,
@@ -39,7 +39,7 @@ pub async fn replace(
     caller: Caller,
     config: web::Path<String>,
     request: HttpRequest,
-    body: web::Bytes,
+    Body(body): Body,
 ) -> Answer {
     caller.needs(ApiRole::Operator)?;
     let ReasonBody { reason } = query(&request)?;
@@ -60,7 +60,6 @@ pub async fn replace(
     }
     let change = caller.change(&parts, "edit", reason)?;
     let edited = Config { spec, change, ..before.clone() };
-    check_circle(&parts, &edited).await?;
     if edited.spec.name != before.spec.name {
         let reservation = parts.origin.envelope(caller.correlation, NameReservation { config: edited.id });
         parts
@@ -70,7 +69,8 @@ pub async fn replace(
             .await
             .map_err(|error| taken(error, &edited.spec.name))?;
     }
-    store(&parts, &caller, edited, revision).await
+    let revision = save(&parts, &caller, &edited, revision).await.map_err(Failure::from)?;
+    Ok(answer(StatusCode::OK, &ConfigView { config: edited, revision, summary: None }))
 }
 
 pub async fn pause(parts: Parts, saying: Saying, config: web::Path<String>, request: HttpRequest) -> Answer {
@@ -103,12 +103,6 @@ async fn set_paused(parts: &Parts, saying: Saying, config: &str, request: &HttpR
             Err(error) => return Err(error.into()),
         }
     }
-}
-
-async fn store(parts: &Parts, caller: &Caller, config: Config, expected: Revision) -> Answer {
-    let envelope = parts.origin.envelope(caller.correlation, config.clone());
-    let revision = parts.broker.configs().put(&envelope, expected).await?;
-    Ok(answer(StatusCode::OK, &ConfigView { config, revision, summary: None }))
 }
 
 /// Takes from the spec before what an edit does not touch: how the vaults are written, and pausing, if it is left out.

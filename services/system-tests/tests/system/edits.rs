@@ -2,7 +2,8 @@
 
 use std::{fs, process::Command};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Error, Result, ensure};
+use futures::future::try_join_all;
 use proto_msgs::{
     ConfigId, Problem, RequestCode, Run, Status,
     api::{ConditionKind, ConfigView, ControlView},
@@ -172,6 +173,32 @@ async fn a_save_that_closes_a_circle_is_refused_with_the_configs_named() -> Resu
     keys["item_types"] = json!(["keys", "secrets"]);
     let refused = problem(api.edit("back", "*", &keys).await?).await?;
     ensure!(refused.code == RequestCode::NotValidated && refused.detail.contains("`onward`"), "{refused:?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_saves_at_one_moment_none_closes_a_circle_and_no_other_is_lost() -> Result<()> {
+    let cluster = ClusterBuilder::new(pair(1)).unlimited().start().await?;
+    let api = cluster.api();
+    create(&cluster).await?;
+    let deleted = api.send(Method::DELETE, "/api/v1/configs/pair", None).await?;
+    ensure!(deleted.status().is_success(), "{deleted:?}");
+
+    let saving = (0..16).map(|number| async move {
+        let (source, target) = if number % 2 == 0 { (SOURCE, TARGET) } else { (TARGET, SOURCE) };
+        let spec = between(&format!("at-once-{number}"), source, target);
+        let response = api.send(Method::POST, "/api/v1/configs", Some(spec)).await?;
+        match response.status().as_u16() {
+            201 => Ok::<_, Error>((number % 2, None)),
+            _ => Ok((number % 2, Some(problem(response).await?.code))),
+        }
+    });
+    let saved = try_join_all(saving).await?;
+    let first = saved.iter().find(|(_, code)| code.is_none()).context("none was saved")?.0;
+    for (way, code) in &saved {
+        let expected = (*way != first).then_some(RequestCode::NotValidated);
+        ensure!(*code == expected, "{saved:?}");
+    }
     Ok(())
 }
 

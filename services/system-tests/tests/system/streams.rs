@@ -82,6 +82,7 @@ fn started(broker: &Broker) -> Append {
         encoding: Encoding::Json,
         correlation: CorrelationId::from_random(7),
         expected: Some(Sequence(0)),
+        expected_end: None,
         ttl: None,
         rollup: false,
     }
@@ -132,6 +133,7 @@ async fn the_audit_stream_cannot_be_purged_and_its_messages_not_deleted() -> Res
         stream: stream.clone(),
         subject: broker.subjects.audit().replace('>', "action"),
         expected: None,
+        expected_end: None,
         ..started(&broker)
     };
     broker.streams.append(message.clone()).await?;

@@ -28,6 +28,7 @@ fn to_run(broker: &Broker, bits: u128, text: &str, expected: Sequence) -> Append
         encoding: Encoding::Json,
         correlation: CorrelationId::from_random(7),
         expected: Some(expected),
+        expected_end: None,
         ttl: None,
         rollup: false,
     }

@@ -244,10 +244,8 @@ impl Caller {
         }
         let asked = request()?.bearer_auth(cluster.token()).query(&[("colour", "red")]);
         refused(name, asked, 400, "invalid_input").await?;
-        if operation.method != "GET" {
-            let junk = if operation.takes_body { "{\"colour\":\"red\"}" } else { "{}" };
-            refused(name, request()?.bearer_auth(cluster.token()).body(junk), 400, "invalid_input").await?;
-        }
+        let junk = if operation.takes_body { "{\"colour\":\"red\"}" } else { "{}" };
+        refused(name, request()?.bearer_auth(cluster.token()).body(junk), 400, "invalid_input").await?;
         Ok(())
     }
 }
