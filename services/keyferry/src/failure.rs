@@ -68,10 +68,12 @@ impl Failure {
     }
 }
 
-/// How whatever is wrong is said, so that scripts can read it.
+/// How whatever is wrong is said, so that scripts can read it. What somebody typed stands in it, and must not steer a
+/// terminal.
 pub fn sentence(code: impl Display, detail: &str, fix: &str, correlation: CorrelationId) -> String {
     let then = if detail.contains('\n') { "\n" } else { "; " };
-    format!("keyferry: {code}: {detail}{then}fix: {fix}; correlation id: {correlation}")
+    let text = format!("keyferry: {code}: {detail}{then}fix: {fix}; correlation id: {correlation}");
+    text.replace(|char: char| char.is_control() && char != '\n', "\u{fffd}")
 }
 
 /// An error and its causes in one line, none said twice.
@@ -150,6 +152,8 @@ mod tests {
             format!("keyferry: invalid_input: port 1 is taken; fix: give another; correlation id: {correlation}")
         );
         assert_eq!(Failure::OutputClosed.text(correlation), None);
+        let text = Failure::input("no `\u{1b}[31m`\nnor \u{7}", "").text(correlation).unwrap();
+        assert!(text.contains("no `\u{fffd}[31m`\nnor \u{fffd}"), "{text}");
     }
 
     #[test]

@@ -162,9 +162,12 @@ impl Shown {
                 self.bar.set_length(total);
                 self.bar.set_position(settled);
                 self.bar.set_prefix(pace(rate, total.saturating_sub(settled)));
-                self.bar.set_message(folded(&counts).replace('\n', "\n  "));
+                let in_the_way: Vec<_> = unmet(summary).map(|(_, problem)| problem).collect();
+                let lines =
+                    [vec![folded(&counts, ", ")], in_the_way.iter().map(|why| folded(why, " ")).collect()].concat();
+                self.bar.set_message(lines.join("\n").replace('\n', "\n  "));
                 self.bar.set_style(style(SYNCING_STYLE));
-                format!("{settled}/{total} records: {counts}")
+                [vec![format!("{settled}/{total} records: {counts}")], in_the_way].concat().join("; ")
             }
         };
         self.bar.tick();
@@ -228,18 +231,18 @@ fn settled(summary: &ConfigSummary) -> u64 {
     summary.by_status.iter().filter(|(status, _)| status.is_settled()).map(|(_, count)| count).sum()
 }
 
-/// Counts by status in lines that fit everywhere.
-fn folded(counts: &str) -> String {
+/// What is put together with a separator, in lines that fit everywhere.
+fn folded(whole: &str, separator: &str) -> String {
     let (mut text, mut line) = (String::new(), 0);
-    for count in counts.split(", ") {
+    for part in whole.split(separator) {
         let between = match line {
             0 => "",
-            line if line + 2 + count.len() <= LINE_MAX => ", ",
+            line if line + separator.len() + part.len() <= LINE_MAX => separator,
             _ => "\n",
         };
-        line = if between == ", " { line + 2 } else { 0 } + count.len();
+        line = if between == separator { line + separator.len() } else { 0 } + part.len();
         text.push_str(between);
-        text.push_str(count);
+        text.push_str(part);
     }
     text
 }
@@ -269,7 +272,7 @@ mod tests {
     #[test]
     fn no_count_is_cut_off_in_a_narrow_terminal() {
         let counts = "pending 1200, syncing 256, active 544, blocked_certificate_not_exportable 1, failed 3";
-        let folded = folded(counts);
+        let folded = folded(counts, ", ");
         assert_eq!(folded.replace('\n', ", "), counts);
         assert!(folded.lines().all(|line| line.len() <= LINE_MAX), "{folded}");
         assert_eq!(folded.lines().count(), 3, "{folded}");
