@@ -181,6 +181,14 @@ def test_a_pending_certificate_is_listed_on_demand_only(azure, name):
     listed = lambda **options: name in [item.name for item in client.list_properties_of_certificates(**options)]
     assert not listed() and listed(include_pending=True)
     assert client.get_certificate_operation(name).status == "inProgress"
+    key, leaf = issue("leaf")
+    for begin in [
+        lambda: client.begin_create_certificate(name, policy),
+        lambda: client.import_certificate(name, pfx(key, leaf), policy=imported(CertificateContentType.pkcs12)),
+    ]:
+        with pytest.raises(HttpResponseError) as refused:
+            begin()
+        assert refused.value.status_code == 409
     client.cancel_certificate_operation(name)
     client.delete_certificate_operation(name)
     assert not listed(include_pending=True)

@@ -16,6 +16,7 @@ use serde::Deserialize;
 
 use crate::{
     operation::Category,
+    state::attributes::LATEST_S,
     yaml::{self, Misread},
 };
 
@@ -227,10 +228,10 @@ pub(crate) enum Moment {
 }
 
 impl Moment {
-    /// Seconds since 1970; none for text that is no RFC 3339.
+    /// Seconds since 1970; none for text that is no RFC 3339, and after the year 9999, as for clients.
     pub fn seconds(&self) -> Option<i64> {
         match self {
-            Self::Seconds(seconds) => Some(*seconds),
+            Self::Seconds(seconds) => Some(*seconds).filter(|seconds| *seconds <= LATEST_S),
             Self::Text(text) => {
                 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
                 OffsetDateTime::parse(text, &Rfc3339).ok().map(OffsetDateTime::unix_timestamp)

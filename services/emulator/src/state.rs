@@ -72,6 +72,20 @@ impl VaultState {
         self.secrets.free(Kind::Secret, name, now_ms)?;
         self.keys.free(Kind::Key, name, now_ms)
     }
+
+    /// The same for a new one, which a request under way keeps out.
+    pub fn certificate_creatable(&self, name: &str, now_ms: i64) -> Result<(), ApiError> {
+        self.certificate_writable(name, now_ms)?;
+        let pending = self.certificates.find(name, now_ms).and_then(|item| item.pending.as_ref());
+        match pending.filter(|pending| !pending.is_completed) {
+            Some(_) => Err(ApiError::new(
+                409,
+                "Forbidden",
+                "A new key vault certificate can not be created or imported while a pending key vault certificate's status is inProgress.",
+            )),
+            None => Ok(()),
+        }
+    }
 }
 
 /// 403: the item belongs to a certificate.

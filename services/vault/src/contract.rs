@@ -133,6 +133,7 @@ macro_rules! for_each_claim {
                 an_expired_certificate_is_not_imported,
                 a_disabled_certificate_is_not_exported,
                 a_certificate_does_not_take_a_plain_name,
+                a_request_under_way_keeps_an_import_out,
                 what_is_no_certificate_is_rejected,
                 an_update_of_a_certificate_makes_no_new_version,
             }

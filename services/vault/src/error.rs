@@ -33,7 +33,8 @@ pub enum VaultErrorKind {
     BeingDeleted,
     /// 409: a key of that name exists.
     AlreadyExists,
-    /// 409: a plain secret or key of a certificate's name exists, or the other way round.
+    /// 409: a plain secret or key of a certificate's name exists, or the other way round; or a request for a certificate
+    /// of that name is under way, which Azure gives no code of its own.
     NameTaken,
     /// An expired certificate cannot be imported.
     CertificateExpired,

@@ -57,7 +57,7 @@ pub async fn execute(call: &Call<'_>) -> Result<Reply, ApiError> {
 
 /// Whether a certificate of that name may get a version.
 fn writable(call: &Call<'_>) -> Result<(), ApiError> {
-    call.vault.state.lock().certificate_writable(call.name(), call.moment().now_ms)
+    call.vault.state.lock().certificate_creatable(call.name(), call.moment().now_ms)
 }
 
 async fn create(call: &Call<'_>) -> Result<Reply, ApiError> {
@@ -118,7 +118,7 @@ fn issue(
     });
     let version = version.transpose()?;
     let mut state = call.vault.state.lock();
-    state.certificate_writable(name, at.now_ms)?;
+    state.certificate_creatable(name, at.now_ms)?;
     let item = state.certificates.find_or_insert(name, || CertificateItem::new(name, at.now()));
     item.set_policy(policy, at.now());
     item.requested_tags = requested_tags;
@@ -175,7 +175,7 @@ async fn import(call: &Call<'_>) -> Result<Reply, ApiError> {
     policy.check()?;
     let version = CertificateVersion::new(chain, &facts, &policy, body.attributes.as_ref(), body.tags, at.now());
     let mut state = call.vault.state.lock();
-    state.certificate_writable(name, at.now_ms)?;
+    state.certificate_creatable(name, at.now_ms)?;
     let item = state.certificates.find_or_insert(name, || CertificateItem::new(name, at.now()));
     item.set_policy(policy, at.now());
     let reply = item.bundle(&call.vault.place, &version);

@@ -90,7 +90,9 @@ fn pending(call: &Call<'_>) -> Result<Reply, ApiError> {
     let (name, now_ms) = (call.name(), call.moment().now_ms);
     let state = call.vault.state.lock();
     let item = state.certificates.find(name, now_ms).ok_or_else(|| no_pending(name))?;
-    let pending = item.pending.as_ref().ok_or_else(|| no_pending(name))?;
+    let asked = call.query.get("request_id");
+    let pending = item.pending.as_ref().filter(|pending| asked.is_none_or(|id| *id == pending.request_id));
+    let pending = pending.ok_or_else(|| no_pending(name))?;
     Ok(Reply::ok(item.pending_json(&call.vault.place, pending)))
 }
 

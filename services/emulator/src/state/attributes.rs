@@ -1,7 +1,10 @@
 //! What every version of every item carries: enabled, not-before, expires, created, updated.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error};
 use serde_json::{Value, json};
+
+/// The last second of the year 9999.
+pub const LATEST_S: i64 = 253_402_300_799;
 
 /// Attributes of one version; times are seconds since 1970.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,8 +20,19 @@ pub struct Attributes {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 pub struct AttributesPatch {
     pub enabled: Option<bool>,
+    #[serde(default, deserialize_with = "moment")]
     pub nbf: Option<i64>,
+    #[serde(default, deserialize_with = "moment")]
     pub exp: Option<i64>,
+}
+
+/// A time that has a date with four digits for its year: Azure's own clients cannot read any other.
+fn moment<'de, D: Deserializer<'de>>(from: D) -> Result<Option<i64>, D::Error> {
+    let moment = Option::<i64>::deserialize(from)?;
+    match moment.filter(|seconds| *seconds > LATEST_S) {
+        Some(_) => Err(D::Error::custom("a time is after the year 9999")),
+        None => Ok(moment),
+    }
 }
 
 impl Attributes {

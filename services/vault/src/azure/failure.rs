@@ -49,7 +49,7 @@ pub(super) fn unreadable(call: &Call, request_id: Option<String>) -> VaultError 
     VaultError {
         azure_request_id: request_id,
         // The call itself succeeded.
-        ..transient(call, "the answer cannot be read", true)
+        ..misread(call, "the answer cannot be read")
     }
 }
 
@@ -69,6 +69,7 @@ pub(super) fn of(call: &Call, error: &azure_core::Error) -> VaultError {
         },
         // No connection: nothing was sent.
         ErrorKind::Connection => transient(call, &one_line(&chain(error)), false),
+        ErrorKind::DataConversion => misread(call, &one_line(&chain(error))),
         _ if source::<GateClosed>(error).is_some() => new(call, VaultErrorKind::GateClosed, GateClosed.to_string()),
         _ => transient(call, &one_line(&chain(error)), call.was_sent()),
     }
@@ -154,6 +155,14 @@ fn action_in(message: &str) -> Option<String> {
 fn retry_after(millis: Option<&str>, seconds: Option<&str>) -> Option<Duration> {
     let number = |text: &str| text.trim().parse::<u64>().ok();
     millis.and_then(number).map(Duration::from_millis).or_else(|| seconds.and_then(number).map(Duration::from_secs))
+}
+
+/// An answer that makes no sense, which asking again would not change. What a write did is not known.
+fn misread(call: &Call, message: &str) -> VaultError {
+    match call.operation.writes() {
+        true => transient(call, message, true),
+        false => new(call, VaultErrorKind::Unknown, message.to_owned()),
+    }
 }
 
 fn transient(call: &Call, message: &str, was_sent: bool) -> VaultError {

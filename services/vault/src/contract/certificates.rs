@@ -131,6 +131,15 @@ pub async fn a_certificate_does_not_take_a_plain_name(stage: &dyn Stage) -> Clai
     Ok(())
 }
 
+pub async fn a_request_under_way_keeps_an_import_out(stage: &dyn Stage) -> Claim {
+    let vault = pair(stage).await?.from;
+    let (import, _) = carried(vault.as_ref(), "tls").await?;
+    let imported = vault.import_certificate(&name("waiting"), &import, &open_gate(), correlation()).await;
+    let error = refused("waiting", imported)?;
+    holds!(error.kind == VaultErrorKind::NameTaken && error.left_no_trace(), "{error:?}");
+    Ok(())
+}
+
 pub async fn what_is_no_certificate_is_rejected(stage: &dyn Stage) -> Claim {
     let pair = pair(stage).await?;
     let policy = pair.from.read_certificate(&name("tls"), correlation()).await?.value.policy;

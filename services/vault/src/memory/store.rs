@@ -148,6 +148,15 @@ impl Store {
         Ok(())
     }
 
+    /// The same for an import, which a request under way keeps out.
+    pub(super) fn certificate_importable(&self, name: &ItemName, now: Timestamp) -> Result<(), Refusal> {
+        self.certificate_writable(name, now)?;
+        match self.live(ItemType::Certificates, &name.key(), now).filter(|item| item.versions.is_empty()) {
+            Some(_) => Err(Refusal::new(VaultErrorKind::NameTaken, format!("409: a request for {name} is under way"))),
+            None => Ok(()),
+        }
+    }
+
     /// Whether nothing of that type and name is there, live or deleted.
     pub(super) fn free(
         &self,

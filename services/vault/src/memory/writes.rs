@@ -69,7 +69,7 @@ impl Store {
         at: Moment,
     ) -> Result<SideState, Refusal> {
         check(&import.attributes)?;
-        self.certificate_writable(name, at.now)?;
+        self.certificate_importable(name, at.now)?;
         let material = material::read(&import.material.value);
         let material = material.ok_or_else(|| Refusal::rejected("400: the content cannot be read"))?;
         if material.format.content_type() != import.material.content_type {

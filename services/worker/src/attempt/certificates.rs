@@ -6,7 +6,7 @@ use proto_msgs::{
     record::{Arrival, OutcomeKind},
     vault::{Side, SideState},
 };
-use vault::{CertificateImport, CertificatePolicy, VaultErrorKind};
+use vault::{CertificateImport, CertificatePolicy, VaultError, VaultErrorKind};
 
 use super::{
     steps,
@@ -105,6 +105,17 @@ async fn import(work: &mut Work<'_>, source: Source) -> Result<Done, Halt> {
     let into = work.open(Side::Target).await?;
     let (gate, correlation) = (work.gate.clone(), work.correlation);
     let imported = into.import_certificate(&work.name(), &import, &gate, correlation).await;
-    let imported = work.wrote(imported)?;
-    Ok(Done { outcome: OutcomeKind::Written, how: Arrival::Written, target: imported.value })
+    match work.wrote(imported) {
+        Ok(imported) => Ok(Done { outcome: OutcomeKind::Written, how: Arrival::Written, target: imported.value }),
+        Err(error) if error.kind == VaultErrorKind::NameTaken => Err(told_apart(work, error).await?.into()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What keeps a certificate of that name from being imported: Azure says the same of a plain secret or key there and of
+/// a request under way, and only the second has a certificate.
+async fn told_apart(work: &mut Work<'_>, refused: VaultError) -> Result<VaultError, Halt> {
+    let is_there = work.seen.is_some() || steps::glance(work).await?.is_some();
+    let kind = if is_there { VaultErrorKind::Unknown } else { VaultErrorKind::NameTaken };
+    Ok(VaultError { kind, ..refused })
 }

@@ -88,6 +88,16 @@ async fn a_restore_that_is_refused_without_a_reason_finds_one() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_request_under_way_at_the_target_is_no_name_that_is_taken() {
+    let mut stage = stage(ItemType::Certificates).await;
+    stage.overwrite();
+    stage.target().request_certificate(&name()).unwrap();
+    let record = stage.sync().await;
+    is(&record, Status::Failed, ErrorCode::Unknown);
+    assert!(record.detail.unwrap().message.contains("under way"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_name_that_a_certificate_takes_is_shown_with_what_is_there() {
     for kind in [ItemType::Secrets, ItemType::Keys] {
         let stage = stage(kind).await;
