@@ -54,8 +54,8 @@ impl IfMatch {
         if is_meant {
             return Ok(());
         }
-        let detail = format!("the config has another revision by now, \"{revision}\"");
-        Err(Failure::new(RequestCode::RevisionMismatch, detail, "read the config again, and repeat the change"))
+        let detail = format!("it has another revision by now, \"{revision}\"");
+        Err(Failure::new(RequestCode::RevisionMismatch, detail, "read it again, and repeat the change"))
     }
 }
 

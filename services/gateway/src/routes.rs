@@ -51,11 +51,13 @@ fn about() -> Vec<Endpoint> {
             .gives(Json("ControlView"), "No config starts anything, and within seconds no write begins")
             .status(200)
             .optional_body("ReasonBody")
+            .takes(&["header-If-Match"])
             .with_etag(),
         post("/api/v1/control/resume-all", "resumeAll", control::resume_all)
             .gives(Json("ControlView"), "All configs go on, but those that are paused")
             .status(200)
             .optional_body("ReasonBody")
+            .takes(&["header-If-Match"])
             .with_etag(),
     ]
 }

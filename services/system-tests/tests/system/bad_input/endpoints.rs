@@ -212,6 +212,10 @@ pub async fn are_refused(cluster: &Cluster, config: &ConfigId) -> Result<()> {
         refused("a pause of a config that was not seen", pause, *status, code).await?;
         let delete = admin("DELETE", &format!("{CONFIGS}/{config}"))?.header("If-Match", *tag);
         refused("a config that was not seen", delete, *status, code).await?;
+        for path in ["/api/v1/control/stop-all", "/api/v1/control/resume-all"] {
+            let control = admin("POST", path)?.header("If-Match", *tag);
+            refused("a stop or its end that was not seen", control, *status, code).await?;
+        }
     }
     Ok(())
 }
