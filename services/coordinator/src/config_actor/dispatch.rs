@@ -87,10 +87,11 @@ impl ConfigActor {
             if self.dispatching >= limit {
                 return;
             }
+            let is_held = self.parts.is_held();
+            let key = if is_held && !is_urgent { self.work.least_tried().unwrap_or(key) } else { key };
             if !self.is_attemptable(&key, context) {
                 continue;
             }
-            let is_held = self.parts.is_held();
             let goes = if is_urgent { !is_held || !self.work.has_attempts() } else { self.parts.takes_turn(boot) };
             if !goes {
                 return;

@@ -152,6 +152,13 @@ impl Work {
         self.queue.first().map(|(is_bulk, key)| (key.clone(), !is_bulk))
     }
 
+    /// Of the queued records nobody asked for, the one that was tried least. Where one decides for all, it shall not be the
+    /// one that fails for reasons of its own.
+    pub(super) fn least_tried(&self) -> Option<RecordKey> {
+        let bulk = self.queue.iter().filter(|(is_bulk, _)| *is_bulk).map(|(_, key)| key);
+        bulk.min_by_key(|key| self.get(key).map_or(0, |item| item.record.attempt)).cloned()
+    }
+
     /// Forgets what was decided and not begun; gives how many. A plan finds those again. What waits for another attempt,
     /// or to be compared, no plan decides about: it stays.
     pub(super) fn drop_pending(&mut self) -> usize {
@@ -249,6 +256,18 @@ mod tests {
         for status in [Status::Active, Status::Pending] {
             assert_eq!(waits(status, vec![unresolved()]), [true, false]);
         }
+    }
+
+    #[test]
+    fn a_probe_is_the_record_that_was_tried_least_and_in_their_order_otherwise() {
+        let mut work = Work::default();
+        for (name, attempt) in [("a", 3), ("b", 0), ("c", 0)] {
+            let run = Some(RunId::from_random(1));
+            let tried = Record { attempt, run, ..record(1, name, Status::Pending) };
+            work.put(key(name), Item::of(entry(tried, 1), BootTime::default()));
+        }
+        assert_eq!(work.next_queued(), Some((key("a"), false)));
+        assert_eq!(work.least_tried(), Some(key("b")));
     }
 
     #[test]
