@@ -11,7 +11,7 @@ use proto_msgs::{
 
 use crate::{
     compare::{attributes_equal, clears_a_time, print_of},
-    drift,
+    drift, leave,
     mutant::{self, Mutant},
 };
 
@@ -67,13 +67,15 @@ impl Decision {
     }
 }
 
-/// Decides for a target item that Keyferry never wrote or adopted.
+/// Decides for a target item that Keyferry never wrote or adopted. `target_seen` is what the record showed when leave
+/// was given.
 pub fn first_write(
     kind: ItemType,
     source: &SideState,
     look: &Look,
     behaviour: &Behaviour,
-    leave: Option<&Leave>,
+    given: Option<&Leave>,
+    target_seen: Option<&SideState>,
 ) -> Decision {
     let target = match look {
         Look::Absent => return Decision::Write,
@@ -90,8 +92,8 @@ pub fn first_write(
     if kind == ItemType::Keys {
         return key_exists("a key of that name exists at the target, and a restore cannot replace it");
     }
-    let is_covered = |leave: &Leave| leave_covers(leave, target) && leave.kind == LeaveKind::Acknowledge;
-    if behaviour.overwrite_on_conflict || leave.is_some_and(is_covered) || mutant::is(Mutant::NoConflict) {
+    let is_covered = |given: &Leave| given.kind == LeaveKind::Acknowledge && leave::covers(given, target_seen, target);
+    if behaviour.overwrite_on_conflict || given.is_some_and(is_covered) || mutant::is(Mutant::NoConflict) {
         return Decision::Write;
     }
     Decision::block(
@@ -214,10 +216,6 @@ pub fn may_be_named(unresolved: &UnresolvedAttempt, version: &VersionId, updated
     }
 }
 
-fn leave_covers(leave: &Leave, target: Option<&SideState>) -> bool {
-    leave.target_version == target.and_then(|state| state.version.clone())
-}
-
 fn is_new_version(kind: ItemType, source: &SideState, before: &SideState) -> bool {
     match kind {
         // A renewal may be pending under a version of its own; what counts is what was issued.
@@ -286,9 +284,9 @@ mod tests {
         let (source, off) = (side("s1", 1), Behaviour::default());
         let on = Behaviour { overwrite_on_conflict: true, ..off.clone() };
         for look in [present(false), unreadable()] {
-            let decision = first_write(ItemType::Secrets, &source, &look, &off, None);
+            let decision = first_write(ItemType::Secrets, &source, &look, &off, None, None);
             assert!(matches!(decision, Decision::Block { code: ErrorCode::TargetConflictActive, .. }), "{look:?}");
-            assert_eq!(first_write(ItemType::Secrets, &source, &look, &on, None), Decision::Write);
+            assert_eq!(first_write(ItemType::Secrets, &source, &look, &on, None, None), Decision::Write);
         }
     }
 
@@ -302,7 +300,7 @@ mod tests {
             kind: LeaveKind::Acknowledge,
         };
         let decide = |leave: &Leave| {
-            first_write(ItemType::Secrets, &side("s1", 1), &present(false), &Behaviour::default(), Some(leave))
+            first_write(ItemType::Secrets, &side("s1", 1), &present(false), &Behaviour::default(), Some(leave), None)
         };
         assert_eq!(decide(&leave("t9")), Decision::Write);
         assert!(matches!(decide(&leave("t8")), Decision::Block { .. }));
@@ -312,7 +310,7 @@ mod tests {
     fn what_is_equal_already_is_adopted_whatever_the_behaviour() {
         for overwrite_on_conflict in [false, true] {
             let behaviour = Behaviour { overwrite_on_conflict, ..Behaviour::default() };
-            let decision = first_write(ItemType::Secrets, &side("s1", 1), &present(true), &behaviour, None);
+            let decision = first_write(ItemType::Secrets, &side("s1", 1), &present(true), &behaviour, None, None);
             assert_eq!(decision, Decision::Nothing(Arrival::Adopted));
         }
     }
@@ -320,7 +318,7 @@ mod tests {
     #[test]
     fn a_key_is_never_replaced() {
         let on = Behaviour { overwrite_on_conflict: true, ..Behaviour::default() };
-        let first = first_write(ItemType::Keys, &side("s1", 1), &present(false), &on, None);
+        let first = first_write(ItemType::Keys, &side("s1", 1), &present(false), &on, None, None);
         let later = later_write(ItemType::Keys, &side("s2", 2), &baseline(side("s1", 1), 10));
         let replaced = thorough_write(ItemType::Keys, &side("s1", 1), &present(false), &baseline(side("s1", 1), 10));
         for (decision, by) in [(first, "at the target"), (later, "at the source"), (replaced, "correct the drift")] {

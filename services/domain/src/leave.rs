@@ -104,15 +104,16 @@ fn accepted_source(baseline: &Baseline, seen: Option<SideState>) -> SideState {
     }
 }
 
-/// Whether leave that was given speaks of the target that is there. Where no version was seen, because a listing names
-/// none, everything else that a listing shows must be the same.
+/// Whether leave that was given speaks of the target that is there: of its version, which a listing does not name, and
+/// of everything else that a listing shows.
 pub fn covers(leave: &Leave, target_seen: Option<&SideState>, target: Option<&SideState>) -> bool {
-    match (&leave.target_version, target_seen, target) {
-        (Some(version), _, target) => target.and_then(|target| target.version.as_ref()) == Some(version),
-        (None, None, target) => target.is_none_or(|target| target.version.is_none()),
-        (None, Some(seen), Some(target)) => print_of(seen) == print_of(target),
-        (None, Some(_), None) => false,
-    }
+    let version = target.and_then(|target| target.version.as_ref());
+    let is_version = match (&leave.target_version, target_seen) {
+        (Some(seen), _) => version == Some(seen),
+        (None, Some(_)) => true,
+        (None, None) => version.is_none(),
+    };
+    is_version && target_seen.is_none_or(|seen| target.is_some_and(|target| print_of(seen) == print_of(target)))
 }
 
 /// Of a set of records as they are: another record, another state or another target seen is another hash. The entries
@@ -139,7 +140,7 @@ pub fn switched_off(record: Record, actor: &str, revision: Revision) -> Record {
 /// Switched on again: the next expansion decides, as for an item that comes back. Nothing is attempted before, or the
 /// rule would be got round.
 pub fn switched_on(record: Record, actor: &str, revision: Revision) -> Record {
-    let message = format!("switched on by {actor}: not seen at the source since; the next expansion looks for it");
+    let message = format!("switched on by {actor}: it goes on once it is listed at the source");
     lifecycle::blocked(record, ErrorCode::SourceGone, message, None, None, revision)
 }
 
@@ -274,6 +275,10 @@ mod tests {
         assert!(covers(&given, Some(&seen), Some(&side("t9", 600))));
         assert!(!covers(&given, Some(&seen), Some(&side("t9", 601))) && !covers(&given, Some(&seen), None));
         assert!(covers(&given, None, None) && !covers(&given, None, Some(&side("t9", 1))));
+        let (given, mut touched) = (leave(LeaveKind::Acknowledge, Some("t9")), side("t9", 600));
+        touched.attributes.enabled = false;
+        let seen = side("t9", 600);
+        assert!(covers(&given, Some(&seen), Some(&seen)) && !covers(&given, Some(&seen), Some(&touched)));
     }
 
     #[test]

@@ -124,6 +124,11 @@ impl Stage {
         self.config.spec.behaviour.drift_policy = policy;
     }
 
+    /// The config overwrites what is not Keyferry's from now on; likewise.
+    pub(crate) fn overwrite(&mut self) {
+        self.config.spec.behaviour.overwrite_on_conflict = true;
+    }
+
     /// An item that can be replicated, or another version of it.
     pub(crate) fn make(&self, owner: &Owner) -> VersionId {
         let made = self.parts.origin.now();

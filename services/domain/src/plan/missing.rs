@@ -67,15 +67,10 @@ impl Planner<'_> {
         let follows_soft_delete = behaviour.propagate_deletes
             && behaviour.delete_trigger == DeleteTrigger::Deleted
             && entry.baseline.is_some();
-        let deleted = self.given.source.deleted(key).filter(|_| !follows_soft_delete);
         if entry.status == Status::Disabled {
-            // It came back and was deleted between two listings: by now, it can be recovered.
-            let is_meant = |item: &ItemMeta| {
-                self.is_of_config(key) && self.matcher.matches(&key.name, &item.attributes.tags) != Matched::No
-            };
-            let deleted = deleted.filter(|deleted| is_meant(&deleted.item));
-            return deleted.and_then(|deleted| self.soft_deleted(key, &deleted.item, Some(entry)));
+            return self.came_back_deleted(key, entry, follows_soft_delete);
         }
+        let deleted = self.given.source.deleted(key).filter(|_| !follows_soft_delete);
         if !self.is_of_config(key) {
             let message = "the item's type is no longer among those of the config";
             return Some(block(ErrorCode::RuleNoMatch, message, None));
@@ -98,6 +93,21 @@ impl Planner<'_> {
         }
         let seen = if source.deleted(key).is_some() { DeleteTrigger::Deleted } else { DeleteTrigger::Purged };
         self.missing(key, entry, seen)
+    }
+
+    /// What a record that is off shows whose item came back, or is meant again, and was deleted before it was listed: it
+    /// can be recovered. Where soft-deleted means gone, that; a record that was off by then does not delete.
+    fn came_back_deleted(&self, key: &RecordKey, entry: &IndexEntry, is_gone: bool) -> Option<Action> {
+        let item = &self.given.source.deleted(key)?.item;
+        let is_meant = self.is_of_config(key) && self.matcher.matches(&key.name, &item.attributes.tags) != Matched::No;
+        if !is_meant {
+            return None;
+        }
+        if is_gone {
+            let message = "soft-deleted at the source; the record was off by then, so the target is untouched";
+            return Some(block(ErrorCode::SourceGone, message, Some(item)));
+        }
+        self.soft_deleted(key, item, Some(entry))
     }
 
     /// Soft-deleted at the source, where that is not a delete that is propagated.

@@ -24,7 +24,8 @@ pub(super) async fn decide(work: &mut Work<'_>, source: &SideState, look: Option
     let kind = work.kind();
     let Some(baseline) = work.baseline() else {
         let look = look.unwrap_or(&Look::Absent);
-        return Ok(first_write(kind, source, look, &work.command.behaviour, work.record.leave.as_ref()));
+        let (given, seen) = (work.record.leave.as_ref(), work.record.target_seen.as_ref());
+        return Ok(first_write(kind, source, look, &work.command.behaviour, given, seen));
     };
     let by_source = later_write(kind, source, baseline);
     let is_changed = !matches!(by_source, Decision::Nothing(_));

@@ -46,8 +46,9 @@ pub(super) fn settle(work: &mut Work<'_>, look: &Look, written: Option<SideState
     // of Keyferry's is: somebody's own.
     let written = written.filter(|_| is_brought || work.baseline().is_some());
     if deleted && *look == Look::Absent {
-        // One of them did: what comes now is a first write.
+        // One of them did, which counts as a delete: what comes now is a first write.
         work.record.baseline = None;
+        work.record.deleted_at = Some(work.parts.origin.now());
     }
     let resolved = resolve(look, work.baseline(), written.is_some());
     tracing::info!(record_id = %work.record.id, correlation_id = %work.correlation, resolved = ?resolved, "unknown outcome was settled");

@@ -211,9 +211,11 @@ fn a_disabled_record_whose_item_came_back_unseen_shows_that_it_can_be_recovered(
     for code in [ErrorCode::SourceGone, ErrorCode::RuleNoMatch] {
         let shown = deleted(code).propagating(DeleteTrigger::Purged).taken().unwrap();
         assert_eq!((shown.status, shown.miss), (Status::BlockedSourceSoftDeleted, None));
-        // A record that is off never deletes.
-        assert_eq!(deleted(code).propagating(DeleteTrigger::Deleted).action(), None);
     }
+    // A record that is off never deletes, where that means gone.
+    let gone = deleted(ErrorCode::RuleNoMatch).propagating(DeleteTrigger::Deleted).taken().unwrap();
+    assert_eq!((gone.status, gone.code), (Status::Disabled, Some(ErrorCode::SourceGone)));
+    assert_eq!(deleted(ErrorCode::SourceGone).propagating(DeleteTrigger::Deleted).action(), None);
     assert_eq!(deleted(ErrorCode::OperatorDisabled).action(), None);
 }
 

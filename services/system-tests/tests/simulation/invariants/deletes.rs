@@ -80,7 +80,7 @@ pub fn only_gone(evidence: &Evidence<'_>, violations: &mut Vec<Violation>) {
         if !has_two_misses(history, planned) {
             violations.push(write.say("it was not missing twice"));
         }
-        if planned.record().run.is_some_and(|run| is_partial(evidence, write, run)) {
+        if planned.record().run.is_some_and(|run| is_partial(evidence, write, run, planned.at)) {
             violations.push(write.say("the listing that did not show it had broken off"));
         }
     }
@@ -92,9 +92,11 @@ fn has_two_misses(history: &[Said<Record>], planned: &Said<Record>) -> bool {
     misses.into_iter().any(|miss| Some(miss.run) != planned.record().run && miss.at.plus(gap) <= planned.envelope.time)
 }
 
-fn is_partial(evidence: &Evidence<'_>, write: &Write, run: RunId) -> bool {
+/// Whether a run's listing had broken off by then; an owner that takes it over lists anew.
+fn is_partial(evidence: &Evidence<'_>, write: &Write, run: RunId, by: Timestamp) -> bool {
     let runs = evidence.history.runs.get(&write.record.config).into_iter().flatten();
-    let mut failures = runs.filter(|said| said.envelope.body.id == run).flat_map(|said| &said.envelope.body.failures);
+    let mut until = runs.filter(|said| said.envelope.body.id == run && said.at <= by);
+    let mut failures = until.next_back().into_iter().flat_map(|said| &said.envelope.body.failures);
     failures.any(|failure| failure.side == Side::Source && failure.kind == write.record.kind)
 }
 

@@ -249,6 +249,7 @@ async fn what_comes_back_after_a_delete_of_unknown_outcome_is_a_first_write() {
     assert!(record.unresolved.is_some_and(|older| older.deletes));
     let record = stage.sync_later().await;
     assert_eq!((record.status, record.baseline), (Status::BlockedTargetSoftDeleted, None));
+    assert!(record.deleted_at.is_some(), "it counts among the deletes of the day");
     stage.target().purge(SECRETS, &name()).unwrap();
     assert_eq!(stage.sync_later().await.baseline.unwrap().how, Arrival::Written);
 }

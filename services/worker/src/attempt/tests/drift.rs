@@ -333,6 +333,27 @@ async fn a_conflict_shows_what_was_seen_and_leave_for_that_overwrites_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn leave_is_not_for_attributes_that_somebody_changed_since() {
+    let stage = meddled(DriftPolicy::Block).await;
+    is_drifted(&stage, &stage.sync_thoroughly().await);
+    stage.give(LeaveKind::Correct).await;
+    stage.target().update(SECRETS, &name(), &tagged("later")).unwrap();
+    is_drifted(&stage, &stage.sync_later().await);
+    assert_eq!(newest(&stage.target(), SECRETS).attributes, tagged("later"));
+
+    let stage = Stage::new(SECRETS).await;
+    stage.make(&stage.source());
+    stage.target().set_secret(&name(), "theirs", on()).unwrap();
+    assert_eq!(stage.sync_later().await.status, Status::BlockedTargetConflict);
+    stage.give(LeaveKind::Acknowledge).await;
+    stage.target().update(SECRETS, &name(), &tagged("later")).unwrap();
+    assert_eq!(stage.sync_later().await.status, Status::BlockedTargetConflict);
+    assert_eq!(newest(&stage.target(), SECRETS).attributes, tagged("later"));
+    stage.give(LeaveKind::Acknowledge).await;
+    assert_eq!(stage.sync_later().await.status, Status::Active);
+}
+
+#[tokio::test(start_paused = true)]
 async fn somebody_who_asks_for_a_sync_gives_no_leave_with_that() {
     let stage = meddled(DriftPolicy::Report).await;
     let record = stage.head().await.envelope.body;
