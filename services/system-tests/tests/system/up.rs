@@ -1,6 +1,6 @@
 //! `keyferry up`: what it exits with where not everything is replicated, and how it keeps its parts.
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, path::Path, process::Command, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use proto_msgs::{
@@ -193,7 +193,8 @@ async fn on_another_emulator_port_it_lists_anew_and_rewrites_nothing() -> Result
     let (code, first, told) = up.until_synced()?;
     ensure!(code == Some(0) && first["records"] == json!({ "active": 30 }), "{code:?}: {first}\n{told}");
 
-    // Items written in the second of their first read are read once more.
+    // Items written in the second of their first read are read once more, which has to be after that second.
+    tokio::time::sleep(Duration::from_secs(3)).await;
     let up = up.on_another_emulator_port()?;
     let (code, second, told) = up.until_synced()?;
     ensure!(code == Some(0) && second["records"] == first["records"], "{code:?}: {second}\n{told}");
