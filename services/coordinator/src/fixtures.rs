@@ -23,11 +23,11 @@ pub(crate) fn config_id(bits: u128) -> ConfigId {
 }
 
 pub(crate) fn key(name: &str) -> RecordKey {
-    RecordKey { kind: ItemType::Secrets, name: name.parse().unwrap() }
+    RecordKey { kind: ItemType::Secrets, name: name.parse().expect("a valid name") }
 }
 
 pub(crate) fn record(config: u128, name: &str, status: Status) -> Record {
-    let id = RecordId { config: config_id(config), kind: ItemType::Secrets, name: name.parse().unwrap() };
+    let id = RecordId { config: config_id(config), kind: ItemType::Secrets, name: name.parse().expect("a valid name") };
     Record::new(id, status, None)
 }
 
@@ -39,7 +39,7 @@ pub(crate) fn entry<T: Message>(body: T, sequence: u64) -> Entry<T> {
 
 pub(crate) fn item(name: &str, updated: Timestamp) -> ItemMeta {
     ItemMeta {
-        name: name.parse().unwrap(),
+        name: name.parse().expect("a valid name"),
         attributes: Attributes::plain(),
         created: Some(updated),
         updated: Some(updated),
@@ -54,7 +54,7 @@ pub(crate) fn listed(name: &str) -> Listed {
 
 pub(crate) fn side(updated: Timestamp) -> SideState {
     SideState {
-        version: Some("v1".parse().unwrap()),
+        version: Some("v1".parse().expect("a valid version")),
         updated: Some(updated),
         attributes: Attributes::plain(),
         x5t: None,
@@ -79,7 +79,7 @@ pub(crate) fn baseline() -> Baseline {
 pub(crate) fn unresolved() -> UnresolvedAttempt {
     UnresolvedAttempt {
         operation: MessageId::from_random(9),
-        worker: "worker-1".parse().unwrap(),
+        worker: "worker-1".parse().expect("a valid name"),
         epoch: Epoch(1),
         started: at(0),
         source_version: None,
@@ -92,7 +92,7 @@ pub(crate) fn unresolved() -> UnresolvedAttempt {
 
 pub(crate) fn report(outcome: OutcomeKind) -> AttemptReport {
     AttemptReport {
-        worker: "worker-1".parse().unwrap(),
+        worker: "worker-1".parse().expect("a valid name"),
         started: at(0),
         duration_ms: 20,
         outcome,
@@ -114,7 +114,7 @@ pub(crate) fn run(trigger: Trigger) -> Run {
         revision: Revision(1),
         trigger,
         correlation_id: CorrelationId::from_random(1),
-        coordinator: "coordinator-1".parse().unwrap(),
+        coordinator: "coordinator-1".parse().expect("a valid name"),
         epoch: Epoch(1),
         started: at(0),
         phase: Phase::Ended,

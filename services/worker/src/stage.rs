@@ -65,11 +65,11 @@ impl Stage {
         [&config.source, &config.target].into_iter().for_each(|vault| azure.add_vault(vault.clone()));
         let server = MemoryServer::new(Subjects::default(), at(0));
         let (line, others) = (server.client(WORKER), server.client("others").broker());
-        let origin = Origin::new(clock, Arc::new(SeededEntropy::new(7)), WORKER.parse().unwrap());
+        let origin = Origin::new(clock, Arc::new(SeededEntropy::new(7)), WORKER.parse().expect("a valid name"));
         let fates: Arc<Mutex<Fates>> = Arc::new(Mutex::new(Arc::new(|_| Fate::FINE)));
         let asked = fates.clone();
         let seen = azure.with_fates(move |call| {
-            let fates = asked.lock().unwrap().clone();
+            let fates = asked.lock().expect("nothing panics under the lock").clone();
             fates(call)
         });
         let parts = WorkerParts { broker: line.broker(), vaults: Arc::new(seen), origin, metrics: Arc::default() };
@@ -90,7 +90,7 @@ impl Stage {
         let (clock, entropy) = (self.parts.origin.clock(), Arc::new(SeededEntropy::new(8)));
         WorkerParts {
             broker: self.server.client("worker-2").broker(),
-            origin: Origin::new(clock, entropy, "worker-2".parse().unwrap()),
+            origin: Origin::new(clock, entropy, "worker-2".parse().expect("a valid name")),
             ..self.parts.clone()
         }
     }
@@ -111,12 +111,16 @@ impl Stage {
     pub(crate) async fn edit(&self, change: impl FnOnce(&mut Config)) -> Revision {
         let mut config = self.config.clone();
         change(&mut config);
-        self.others.configs().put(&self.envelope(config), self.revision).await.unwrap()
+        self.others.configs().put(&self.envelope(config), self.revision).await.expect("nobody else writes")
     }
 
     /// Somebody stops everything; the worker hears nothing of it, unless it follows the feed.
     pub(crate) async fn stop_all(&self) {
-        self.others.configs().put_control(&self.envelope(control(true)), Revision(0)).await.unwrap();
+        self.others
+            .configs()
+            .put_control(&self.envelope(control(true)), Revision(0))
+            .await
+            .expect("nobody else writes");
     }
 
     /// The config's drift policy from now on; the worker hears of it with its commands.
@@ -145,7 +149,7 @@ impl Stage {
             ItemType::Certificates => owner.issue(&name(), &certificate),
             ItemType::Keys => owner.make_key(&name(), "RSA", on()),
         };
-        made.unwrap()
+        made.expect("nothing is in the way of it")
     }
 
     /// The coordinator decides that the target item is to be deleted.
@@ -159,7 +163,7 @@ impl Stage {
         let Entry { envelope, sequence, .. } = self.head().await;
         let target_version = envelope.body.target_seen.as_ref().and_then(|seen| seen.version.clone());
         let (actor, at) = ("ann".to_owned(), self.parts.origin.now());
-        leave::check(&envelope.body, sequence, kind, sequence, target_version.as_ref()).unwrap();
+        leave::check(&envelope.body, sequence, kind, sequence, target_version.as_ref()).expect("it may be given");
         let leave = Leave { actor, at, sequence, target_version, kind };
         self.append(leave::given(envelope.body, leave, self.revision)).await;
     }
@@ -167,9 +171,9 @@ impl Stage {
     /// Somebody takes the target's slot over.
     pub(crate) async fn take_slot(&self) -> Epoch {
         let slot = hash::slot(&self.config.target.uri);
-        let expected = self.others.leases().head(slot).await.unwrap().sequence;
-        let lease = SlotLease { slot, owner: "coordinator-1".parse().unwrap(), epoch: None, renewals: 0 };
-        self.others.leases().take(&self.envelope(lease), expected).await.unwrap()
+        let expected = self.others.leases().head(slot).await.expect("leases are readable").sequence;
+        let lease = SlotLease { slot, owner: "coordinator-1".parse().expect("a valid name"), epoch: None, renewals: 0 };
+        self.others.leases().take(&self.envelope(lease), expected).await.expect("nobody else takes it")
     }
 
     /// The worker's heartbeat goes out and comes back.
@@ -182,21 +186,27 @@ impl Stage {
     pub(crate) async fn pass(&self, seconds: u64) {
         tokio::time::advance(Duration::from_secs(seconds)).await;
         let slot = hash::slot(&self.config.target.uri);
-        let expected = self.others.leases().head(slot).await.unwrap().sequence;
-        let owner = "coordinator-1".parse().unwrap();
+        let expected = self.others.leases().head(slot).await.expect("leases are readable").sequence;
+        let owner = "coordinator-1".parse().expect("a valid name");
         let lease = SlotLease { slot, owner, epoch: Some(self.epoch), renewals: 1 };
-        self.others.leases().renew(&self.envelope(lease), expected).await.unwrap();
+        self.others.leases().renew(&self.envelope(lease), expected).await.expect("nobody else takes it");
         self.beat();
     }
 
     pub(crate) async fn head(&self) -> Entry<Record> {
-        self.others.log().record(&self.record).await.unwrap().unwrap()
+        self.others.log().record(&self.record).await.expect("the log is readable").expect("it was appended")
     }
 
     /// Somebody else appends the record's next state.
     pub(crate) async fn append(&self, record: Record) -> Sequence {
-        let expected = self.others.log().record(&self.record).await.unwrap().map_or(Sequence(0), |head| head.sequence);
-        self.others.log().append_record(&self.envelope(record), expected).await.unwrap()
+        let expected = self
+            .others
+            .log()
+            .record(&self.record)
+            .await
+            .expect("the log is readable")
+            .map_or(Sequence(0), |head| head.sequence);
+        self.others.log().append_record(&self.envelope(record), expected).await.expect("nobody else writes")
     }
 
     /// What a coordinator sends that has just listed the source.
@@ -230,7 +240,7 @@ impl Stage {
     /// One attempt of a coordinator that has just listed the source, to its end in the log.
     pub(crate) async fn sync(&self) -> Record {
         let command = self.command().await;
-        self.run(command).await.unwrap();
+        self.run(command).await.expect("its outcome is in the log");
         self.head().await.envelope.body
     }
 
@@ -238,7 +248,7 @@ impl Stage {
     pub(crate) async fn sync_thoroughly(&self) -> Record {
         self.pass(60).await;
         let command = self.command().await;
-        self.run(SyncRecord { thorough: true, ..command }).await.unwrap();
+        self.run(SyncRecord { thorough: true, ..command }).await.expect("its outcome is in the log");
         self.head().await.envelope.body
     }
 
@@ -256,17 +266,20 @@ impl Stage {
     /// What becomes of the calls of a kind, and what happens before.
     pub(crate) fn fate(&self, operation: Operation, fate: impl Fn() -> Fate + Send + Sync + 'static) {
         let of_its_kind = move |call: &MemoryCall| if call.operation == operation { fate() } else { Fate::FINE };
-        *self.fates.lock().unwrap() = Arc::new(of_its_kind);
+        *self.fates.lock().expect("nothing panics under the lock") = Arc::new(of_its_kind);
     }
 
     pub(crate) fn mend(&self) {
-        *self.fates.lock().unwrap() = Arc::new(|_| Fate::FINE);
+        *self.fates.lock().expect("nothing panics under the lock") = Arc::new(|_| Fate::FINE);
     }
 
     /// The source's item as it is listed now.
     pub(crate) async fn listed(&self) -> Option<(ItemMeta, proto_msgs::Timestamp)> {
-        let vault = self.azure.open(Side::Source, &self.config.source).await.unwrap();
-        let page = vault.list(self.record.kind, Listing::Live, None, CorrelationId::from_random(1)).await.unwrap();
+        let vault = self.azure.open(Side::Source, &self.config.source).await.expect("the vault is there");
+        let page = vault
+            .list(self.record.kind, Listing::Live, None, CorrelationId::from_random(1))
+            .await
+            .expect("it can be listed");
         page.live.into_iter().find(|item| item.name == self.record.name).map(|item| (item, page.read_at))
     }
 
@@ -301,7 +314,7 @@ impl Stage {
 }
 
 pub(crate) fn name() -> ItemName {
-    "item".parse().unwrap()
+    "item".parse().expect("a valid name")
 }
 
 pub(crate) fn on() -> Attributes {

@@ -93,11 +93,12 @@ impl Demo {
         for body in &self.configs {
             let name = body["name"].as_str().unwrap_or_default();
             let was_made = made.iter().any(|known| known == name);
-            if was_made && !is_there(name, client, children).await? {
+            let there = find(name, client, children).await?;
+            if was_made && there.is_none() {
                 tell(format_args!("`{name}` was deleted, and is not made again"));
                 continue;
             }
-            see_through(body, client, children, seen).await?;
+            see_through(body, there, client, children, seen).await?;
             if !was_made {
                 made.push(name.to_owned());
                 place.write(MADE, &made.join("\n"))?;
@@ -148,11 +149,16 @@ fn deleting() -> Value {
 /// somebody stopped it, it stays so, and that is said.
 async fn see_through(
     body: &Value,
+    there: Option<ConfigView>,
     client: &Client,
     children: &mut Children<'_>,
     seen: &mut Seen,
 ) -> Result<(), Failure> {
-    let (id, was_there) = create(body, client, children).await?;
+    let was_there = there.is_some();
+    let id = match there {
+        Some(view) => view.config.id.to_string(),
+        None => create(body, client, children).await?,
+    };
     let Some(view) = progress::follow(client, &id, None, children, seen).await?.filter(|_| was_there) else {
         return Ok(());
     };
@@ -166,25 +172,21 @@ async fn see_through(
     progress::follow(client, &id, before, children, seen).await.map(drop)
 }
 
-async fn is_there(name: &str, client: &Client, children: &mut Children<'_>) -> Result<bool, Failure> {
+/// The config of that name; none: there is none.
+async fn find(name: &str, client: &Client, children: &mut Children<'_>) -> Result<Option<ConfigView>, Failure> {
     let config = path(&["configs", name]);
     match patiently(children, || client.get::<ConfigView>(&config)).await {
-        Ok(_) => Ok(true),
-        Err(failure) if failure.code() == Some(RequestCode::NotFound) => Ok(false),
+        Ok(view) => Ok(Some(view)),
+        Err(failure) if failure.code() == Some(RequestCode::NotFound) => Ok(None),
         Err(failure) => Err(failure),
     }
 }
 
-/// Its id, and whether it is there from an earlier start.
-async fn create(body: &Value, client: &Client, children: &mut Children<'_>) -> Result<(String, bool), Failure> {
-    match client.get::<ConfigView>(&path(&["configs", body["name"].as_str().unwrap_or_default()])).await {
-        Ok(view) => return Ok((view.config.id.to_string(), true)),
-        Err(failure) if failure.code() == Some(RequestCode::NotFound) => {}
-        Err(failure) => return Err(failure),
-    }
+/// Its id.
+async fn create(body: &Value, client: &Client, children: &mut Children<'_>) -> Result<String, Failure> {
     let configs = path(&["configs"]);
     let view = patiently(children, || client.post_body::<ConfigView>(&configs, body)).await?;
-    Ok((view.config.id.to_string(), false))
+    Ok(view.config.id.to_string())
 }
 
 /// Asks again while nobody answers who has just been started.

@@ -167,7 +167,7 @@ impl Shown {
                     [vec![folded(&counts, ", ")], in_the_way.iter().map(|why| folded(why, " ")).collect()].concat();
                 self.bar.set_message(lines.join("\n").replace('\n', "\n  "));
                 self.bar.set_style(style(SYNCING_STYLE));
-                [vec![format!("{settled}/{total} records: {counts}")], in_the_way].concat().join("; ")
+                with_problems(format!("{settled}/{total} records: {counts}"), in_the_way)
             }
         };
         self.bar.tick();
@@ -219,12 +219,12 @@ fn is_planned(summary: &ConfigSummary) -> bool {
 
 /// What is done until then, and what is in its way.
 fn listing(summary: Option<&ConfigSummary>) -> String {
-    let mut text = "listing both vaults".to_owned();
-    for (_, problem) in summary.into_iter().flat_map(unmet) {
-        text.push_str("; ");
-        text.push_str(&problem);
-    }
-    text
+    let problems = summary.into_iter().flat_map(unmet).map(|(_, problem)| problem);
+    with_problems("listing both vaults".to_owned(), problems)
+}
+
+fn with_problems(text: String, problems: impl IntoIterator<Item = String>) -> String {
+    [text].into_iter().chain(problems).collect::<Vec<_>>().join("; ")
 }
 
 fn settled(summary: &ConfigSummary) -> u64 {
