@@ -138,11 +138,14 @@ impl Planner<'_> {
         self.given.config.spec.item_types.contains(&key.kind)
     }
 
+    /// Whether both listings of a type at the source are complete.
+    fn is_wholly_listed(&self, kind: ItemType) -> bool {
+        [Listing::Live, Listing::Deleted].into_iter().all(|listing| self.given.source.is_complete(kind, listing))
+    }
+
     fn not_found(&self) -> Vec<ItemName> {
         let (spec, source) = (&self.given.config.spec, self.given.source);
-        let is_complete =
-            |kind: &ItemType| source.is_complete(*kind, Listing::Live) && source.is_complete(*kind, Listing::Deleted);
-        if !spec.item_types.iter().all(is_complete) {
+        if !spec.item_types.iter().all(|kind| self.is_wholly_listed(*kind)) {
             return Vec::new();
         }
         let is_listed = |name: &ItemName| {

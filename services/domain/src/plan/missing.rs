@@ -10,7 +10,6 @@ use proto_msgs::{
     config::DeleteTrigger,
     record::{Arrival, Miss},
     vault::ItemMeta,
-    worker::Listing,
 };
 
 use super::{Action, Planner, block, is_left_alone, listed_state};
@@ -87,11 +86,11 @@ impl Planner<'_> {
         if let Some(deleted) = deleted {
             return super::or_found(Some(entry), self.soft_deleted(key, &deleted.item, Some(entry)));
         }
-        let source = self.given.source;
-        if !source.is_complete(key.kind, Listing::Live) || !source.is_complete(key.kind, Listing::Deleted) {
+        if !self.is_wholly_listed(key.kind) {
             return None;
         }
-        let seen = if source.deleted(key).is_some() { DeleteTrigger::Deleted } else { DeleteTrigger::Purged };
+        let seen =
+            if self.given.source.deleted(key).is_some() { DeleteTrigger::Deleted } else { DeleteTrigger::Purged };
         self.missing(key, entry, seen)
     }
 
@@ -105,7 +104,7 @@ impl Planner<'_> {
         }
         if is_gone {
             let message = "soft-deleted at the source; the record was off by then, so the target is untouched";
-            return Some(block(ErrorCode::SourceGone, message, Some(item)));
+            return self.is_wholly_listed(key.kind).then(|| block(ErrorCode::SourceGone, message, Some(item)));
         }
         self.soft_deleted(key, item, Some(entry))
     }

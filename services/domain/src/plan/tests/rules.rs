@@ -216,6 +216,9 @@ fn a_disabled_record_whose_item_came_back_unseen_shows_that_it_can_be_recovered(
     let gone = deleted(ErrorCode::RuleNoMatch).propagating(DeleteTrigger::Deleted).taken().unwrap();
     assert_eq!((gone.status, gone.code), (Status::Disabled, Some(ErrorCode::SourceGone)));
     assert_eq!(deleted(ErrorCode::SourceGone).propagating(DeleteTrigger::Deleted).action(), None);
+    let unlisted = Listings { live_complete: false, ..complete(At::Deleted) };
+    let unlisted = Scene::new(off(ErrorCode::RuleNoMatch), unlisted, complete(AS_LEFT));
+    assert_eq!(unlisted.propagating(DeleteTrigger::Deleted).action(), None, "it may be live as well");
     assert_eq!(deleted(ErrorCode::OperatorDisabled).action(), None);
 }
 
