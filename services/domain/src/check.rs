@@ -113,6 +113,13 @@ fn check_rule(spec: &ConfigSpec, problems: &mut Vec<String>) {
         problems.extend(too_long.into_iter().map(say));
         return;
     }
+    for (label, glob) in globs(spec) {
+        if let Some(part) = NameGlob::new(glob).ok().as_ref().and_then(NameGlob::impossible_part) {
+            problems.push(format!(
+                "{label}: no name matches {glob:?}, since names are made of letters, digits and hyphens; correct `{part}`"
+            ));
+        }
+    }
     for glob in &spec.exclude {
         if let Err(error) = NameGlob::new(glob) {
             problems.push(format!("exclude: {error}"));
@@ -129,6 +136,15 @@ fn check_rule(spec: &ConfigSpec, problems: &mut Vec<String>) {
             problems.push(format!("rule: at most {MANUAL_NAMES_MAX} names; use a tag or a glob"));
         }
     }
+}
+
+/// Every glob of a spec, with the field that it stands in.
+fn globs(spec: &ConfigSpec) -> impl Iterator<Item = (&'static str, &String)> {
+    let rule = match &spec.rule {
+        Rule::Pattern { glob } => Some(glob),
+        Rule::All {} | Rule::Tagged { .. } | Rule::Manual { .. } => None,
+    };
+    spec.exclude.iter().map(|glob| ("exclude", glob)).chain(rule.map(|glob| ("rule", glob)))
 }
 
 fn check_vault(side: Side, vault: &VaultRef, problems: &mut Vec<String>) {
@@ -197,6 +213,19 @@ mod tests {
                 assert!(problems.iter().any(|problem| problem.starts_with(field)), "{field} in {problems:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_glob_that_no_name_can_match_is_refused_where_it_stands() {
+        let mut bad = spec(Rule::Pattern { glob: "{a,b}-*".to_owned() });
+        bad.exclude = vec!["prod-*".to_owned(), "prod_*".to_owned()];
+        let problems = check_spec(&bad);
+        let named =
+            |field: &str, part: &str| problems.iter().any(|said| said.starts_with(field) && said.contains(part));
+        assert!(
+            problems.len() == 2 && named("exclude:", "correct `_`") && named("rule:", "correct `{`"),
+            "{problems:?}"
+        );
     }
 
     #[test]

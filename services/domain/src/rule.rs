@@ -9,6 +9,9 @@ use proto_msgs::{ConfigSpec, ErrorCode, ItemName, Record, Rule};
 
 use crate::mutant::{self, Mutant};
 
+/// What names are made of at Key Vault, without case.
+const NAME_LETTERS: &str = "0123456789abcdefghijklmnopqrstuvwxyz-";
+
 /// A rule that cannot be followed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RuleError {
@@ -38,6 +41,35 @@ impl NameGlob {
     pub fn matches(&self, name: &ItemName) -> bool {
         self.0.matches(&name.key())
     }
+
+    /// The first part of it that no name can have, so that it would never match; none: some name matches.
+    pub fn impossible_part(&self) -> Option<&str> {
+        let is_possible = |part: &str| {
+            Pattern::new(part)
+                .is_ok_and(|part| NAME_LETTERS.chars().any(|letter| part.matches(letter.encode_utf8(&mut [0]))))
+        };
+        let mut rest = self.0.as_str();
+        while !rest.is_empty() {
+            let (part, left) = rest.split_at(first_part(rest));
+            if !is_possible(part) {
+                return Some(part);
+            }
+            rest = left;
+        }
+        None
+    }
+}
+
+/// Length in bytes of what a valid glob begins with: one letter, or a class such as `[a-z]`, in which the first letter may
+/// be a bracket.
+fn first_part(glob: &str) -> usize {
+    let letter = |at: usize| glob[at..].chars().next().map_or(0, char::len_utf8);
+    if !glob.starts_with('[') {
+        return letter(0);
+    }
+    let first = if glob.starts_with("[!") { 2 } else { 1 };
+    let after = first + letter(first);
+    glob[after..].find(']').map_or(glob.len(), |end| after + end + 1)
 }
 
 /// What a rule says of one item.
@@ -174,6 +206,19 @@ mod tests {
         assert_eq!(matched(pattern("**x**"), &[], "axb", &[]), Matched::Yes);
         let manual = Rule::Manual { names: BTreeSet::from(["DB-Password".parse().unwrap()]) };
         assert_eq!(matched(manual, &[], "db-password", &[]), Matched::Yes);
+    }
+
+    #[test]
+    fn a_glob_that_no_name_matches_says_which_part_of_it_is_why() {
+        let part = |glob: &str| NameGlob::new(glob).unwrap().impossible_part().map(str::to_owned);
+        for possible in ["*", "DB-*", "a?b", "[a-z]", "[!a]", "[-x]", "[]x]", "[!]]", "[_a]"] {
+            assert_eq!(part(possible), None, "{possible}");
+        }
+        for (glob, why) in
+            [("prod_*", "_"), ("{a,b}", "{"), ("a b", " "), ("*[z-a]", "[z-a]"), ("x[_.]*", "[_.]"), ("Ümlaut", "ü")]
+        {
+            assert_eq!(part(glob), Some(why.to_owned()), "{glob}");
+        }
     }
 
     #[test]
