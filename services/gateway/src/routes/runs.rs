@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use proto_msgs::{RequestCode, RunId, api::Page};
+use proto_msgs::{RequestCode, Run, RunId, api::Page};
 
 use super::{Answer, Parts, find};
 use crate::{
@@ -29,10 +29,20 @@ pub async fn get(parts: Parts, _: Bare, path: web::Path<(String, String)>) -> An
         .map_err(|error| Failure::invalid(format!("run: {error}"), "pass the id that a list of runs shows"))?;
     let config = find(&parts, &config).await?.envelope.body;
     let runs = parts.broker.log().runs(&config.id).await?;
-    let run = runs.into_iter().map(|entry| entry.envelope.body).find(|run| run.id == id);
-    let run = run.ok_or_else(|| {
-        let fix = "one that was asked for starts when the one before it has ended; old ones have left the log";
-        Failure::new(RequestCode::NotFound, format!("there is no run {id} of this config"), fix)
-    })?;
-    Ok(HttpResponse::Ok().json(run))
+    let mut runs: Vec<_> = runs.into_iter().map(|entry| entry.envelope.body).collect();
+    match runs.iter().position(|run| run.id == id) {
+        Some(found) => Ok(HttpResponse::Ok().json(runs.swap_remove(found))),
+        None => Err(missing(id, &runs)),
+    }
+}
+
+fn missing(id: RunId, runs: &[Run]) -> Failure {
+    let before = runs.iter().find(|run| run.next.is_some_and(|next| next.id == id));
+    let (detail, fix) = match before {
+        Some(before) => {
+            (format!("run {id} has not begun: it waits behind run {}", before.id), "ask again when that one has ended")
+        }
+        None => (format!("there is no run {id} of this config"), "list the runs; old ones have left the log"),
+    };
+    Failure::new(RequestCode::NotFound, detail, fix)
 }

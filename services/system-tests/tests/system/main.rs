@@ -20,6 +20,7 @@ mod killed_worker;
 mod later_write;
 mod openapi;
 mod rules;
+mod runs;
 mod steady;
 mod streams;
 mod terminal;
