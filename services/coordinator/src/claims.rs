@@ -68,14 +68,15 @@ impl TargetClaims {
         taken.map_err(|owner| state.claims.in_the_way(config, key).unwrap_or_else(|| owner.to_string()))
     }
 
-    /// Follows what became of a record: what was written or adopted is owned; what came to an end without is free.
+    /// Follows what became of a record: what was written or adopted, or may have been, is owned; what came to an end
+    /// without is free.
     pub(crate) fn settle(&self, record: &Record) {
         let (config, key) = (record.id.config, record.id.key());
         let mut state = self.0.borrow_mut();
-        let waits = is_doubted(record) || !record.status.is_settled();
-        if record.removed || (record.baseline.is_none() && !waits) {
+        let owns = !record.removed && (record.baseline.is_some() || is_doubted(record));
+        if record.removed || (!owns && record.status.is_settled()) {
             state.claims.release(config, &key);
-        } else if record.baseline.is_some() {
+        } else if owns {
             // Somebody else's, where a claim was lost: then this config's next dispatch finds out.
             _ = state.claims.claim(config, &key);
         }
@@ -158,6 +159,26 @@ mod tests {
             ..record(1, "a", Status::BlockedTargetConflict)
         });
         assert_eq!(claims.claim(config_id(2), &key("a")), Ok(()));
+    }
+
+    #[test]
+    fn what_a_late_attempt_may_have_written_is_claimed_unless_another_config_owns_it_by_then() {
+        let claims = TargetClaims::default();
+        claims.fill(config_id(1), "one", &Index::new(), Vec::new());
+        claims.fill(config_id(2), "two", &Index::new(), Vec::new());
+        let conflict = |name| Record {
+            code: Some(ErrorCode::TargetConflictActive),
+            ..record(1, name, Status::BlockedTargetConflict)
+        };
+        for name in ["a", "b"] {
+            claims.settle(&conflict(name));
+        }
+        claims.settle(&Record { baseline: Some(baseline()), ..record(2, "b", Status::Active) });
+        for name in ["a", "b"] {
+            claims.settle(&domain::lifecycle::doubted(conflict(name), crate::fixtures::unresolved()));
+        }
+        assert_eq!(claims.claim(config_id(2), &key("a")), Err("one".to_owned()));
+        assert_eq!(claims.claim(config_id(2), &key("b")), Ok(()));
     }
 
     #[test]

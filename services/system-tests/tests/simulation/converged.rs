@@ -48,13 +48,15 @@ pub fn check(world: &World, configs: &[ConfigId], is_strict: bool) -> Result<(),
         Some((write.item, id, attributes))
     });
     let written: Vec<(usize, VersionId, Attributes)> = written.collect();
-    let owns = |item: usize| {
+    // What was written goes before what may have been.
+    let owns_before = |item: usize, other: Option<&Record>| {
         let id = record_of(world, configs, item);
         let config = history.configs.get(&id.config).and_then(|said| said.last());
         let is_there = config.is_some_and(|config| !config.envelope.body.deleted);
         let may_own = |record: &Record| {
             let may_have_written = record.unresolved.is_some() || !record.late.is_empty();
-            !record.removed && (record.baseline.is_some() || may_have_written)
+            let is_other = other.is_some_and(|other| other.baseline.is_some());
+            !record.removed && (record.baseline.is_some() || (may_have_written && !is_other))
         };
         is_there && history.record(&id).is_some_and(may_own)
     };
@@ -83,7 +85,7 @@ pub fn check(world: &World, configs: &[ConfigId], is_strict: bool) -> Result<(),
             was_lost: lost.contains(&number),
             accepted: world.leaves.iter().any(|(record, leave)| *record == id && leave.kind == LeaveKind::Accept),
             written: &written,
-            is_claimed: world.scenario.rivals(number).any(owns),
+            is_claimed: world.scenario.rivals(number).any(|rival| owns_before(rival, record)),
             obstacle: obstacle(world, item),
             now: world.now().unix_seconds(),
         };
