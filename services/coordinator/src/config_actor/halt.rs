@@ -59,18 +59,21 @@ impl ConfigActor {
         self.run.as_ref().is_some_and(|run| run.is_interrupted)
     }
 
-    /// The open run is not to go on: a later one does.
+    /// The open run is not to go on: a later one does, and what was planned in this one is planned and counted in that.
     pub(super) fn interrupt(&mut self) {
         self.steps.clear();
         if let Some(run) = self.run.as_mut().filter(|run| run.state.is_open()) {
             run.is_interrupted = true;
+            let id = run.state.id;
+            self.work.drop_pending(|record| record.run == Some(id));
         }
     }
 
     /// Ends an interrupted run, once its attempts came in and what it was writing is written.
     pub(super) fn end_interrupted(&mut self, context: &mut Context<Self>) {
         let Some(run) = self.run.as_ref().filter(|run| run.may_end() && !self.work.has_attempts()) else { return };
-        let trigger = run.state.trigger;
+        let (id, trigger) = (run.state.id, run.state.trigger);
+        self.work.drop_pending(|record| record.run == Some(id));
         let next = self.want_run(trigger, None);
         if let Some(run) = &mut self.run {
             run.state.next = Some(next);

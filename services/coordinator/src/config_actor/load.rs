@@ -6,7 +6,10 @@ use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 use broker::{Entry, Incoming, LiveEntry, LogError};
 use domain::index::Index;
 use futures::{StreamExt, stream::BoxStream};
-use proto_msgs::{Config, ConfigId, Record, RecordKey, Revision, Run, Status, Timestamp, run::Phase};
+use proto_msgs::{
+    Config, ConfigId, Record, RecordKey, Revision, Run, Status, Timestamp,
+    run::{Phase, RunEnd},
+};
 
 use super::{Asked, ConfigActor, is_open};
 use crate::{CoordinatorParts, claims::is_doubted, error::CoordinatorError};
@@ -56,6 +59,8 @@ pub(crate) async fn load(parts: &CoordinatorParts, entry: Entry<Config>) -> Resu
     let (entries, unreadable) = records(parts, &config.id).await?;
     let run = log.run(&config.id).await?;
     let open_run = run.as_ref().filter(|run| run.envelope.body.is_open());
+    let was_interrupted = run.as_ref().is_some_and(|run| run.envelope.body.end == Some(RunEnd::Interrupted));
+    let goes_on = open_run.is_some() || was_interrupted;
     let as_planned = open_run.filter(|run| is_as_planned(parts, run)).map(|run| run.envelope.body.id);
     let last_verified = log.runs(&config.id).await?.into_iter().map(|entry| entry.envelope.body);
     let last_verified = last_verified.filter(|run| run.counts.complete).find_map(|run| run.ended);
@@ -66,9 +71,9 @@ pub(crate) async fn load(parts: &CoordinatorParts, entry: Entry<Config>) -> Resu
         if is_doubted(record) {
             doubted.push(record.id.key());
         }
-        // What waits for a run is planned again once it is resumed, unless its plan is good still.
+        // What waits for a run is planned again once that goes on, unless its plan is good still.
         let is_planned = record.status == Status::Pending && record.run.is_some();
-        let is_replanned = open_run.is_some() && is_planned && record.run != as_planned;
+        let is_replanned = goes_on && is_planned && record.run != as_planned;
         if super::is_outdated(record, revision) {
             outdated += 1;
         } else if is_open(record) && !is_replanned {

@@ -291,7 +291,7 @@ impl Handler<Updated> for ConfigActor {
         self.preview.forget();
         // Decided under the old revision; what was dispatched comes in, the rest is planned again.
         self.steps.clear();
-        let dropped = self.work.drop_pending();
+        let dropped = self.work.drop_pending(|_| true);
         let has_run = self.run.is_some();
         if let Some(run) = &mut self.run {
             let work = &self.work;

@@ -159,10 +159,12 @@ impl Work {
         bulk.min_by_key(|key| self.get(key).map_or(0, |item| item.record.attempt)).cloned()
     }
 
-    /// Forgets what was decided and not begun; gives how many. A plan finds those again. What waits for another attempt,
-    /// or to be compared, no plan decides about: it stays.
-    pub(super) fn drop_pending(&mut self) -> usize {
-        let is_pending = |item: &Item| item.record.status == Status::Pending && !item.stage.is_under_way();
+    /// Forgets what was decided and not begun, as far as it is chosen; gives how many. A plan finds those again. What waits
+    /// for another attempt, or to be compared, no plan decides about: it stays.
+    pub(super) fn drop_pending(&mut self, is_chosen: impl Fn(&Record) -> bool) -> usize {
+        let is_pending = |item: &Item| {
+            item.record.status == Status::Pending && !item.stage.is_under_way() && is_chosen(&item.record)
+        };
         let pending = self.items.iter().filter(|(_, item)| is_pending(item));
         let pending: Vec<_> = pending.map(|(key, _)| key.clone()).collect();
         pending.iter().for_each(|key| drop(self.remove(key)));

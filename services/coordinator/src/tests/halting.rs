@@ -109,6 +109,39 @@ async fn the_emergency_stop_keeps_every_config_still_until_it_is_taken_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_the_emergency_stop_kept_back_is_planned_and_counted_in_the_run_that_goes_on_with_it() {
+    for has_restarted in [false, true] {
+        let stage = Stage::new();
+        ["a", "b", "c"].iter().for_each(|name| stage.set("source-kv", name));
+        stage.world.borrow_mut().is_full = true;
+        let stopped = stage.play(async {
+            let (config, _) = saved_pair(&stage).await;
+            stage.until_status(&config, "c", Status::Pending).await;
+            let revision = stage.stop_all(true, Revision(0)).await;
+            stage.until_runs_ended(&config, 1).await;
+            stage.world.borrow_mut().is_full = false;
+            if !has_restarted {
+                goes_on(&stage, &config, revision).await;
+            }
+            (config, revision)
+        });
+        let (config, revision) = stopped.await;
+        if has_restarted {
+            let next = stage.coordinator("coordinator-2", 3);
+            stage.beside(next, goes_on(&stage, &config, revision)).await;
+        }
+    }
+}
+
+async fn goes_on(stage: &Stage, config: &Config, stopped: Revision) {
+    stage.until("the coordinator answers", async || stage.summary(config).await.is_some()).await;
+    stage.stop_all(false, stopped).await;
+    stage.until_runs_ended(config, 2).await;
+    let counts = stage.runs(config).await.pop().unwrap().counts;
+    assert_eq!((counts.planned, counts.attempted, stage.attempted().len()), (3, 3, 3));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_coordinator_that_starts_while_everything_is_stopped_begins_nothing() {
     let stage = Stage::new();
     stage.set("source-kv", "a");
