@@ -7,7 +7,10 @@ use std::{collections::BTreeSet, time::Duration};
 
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 use broker::{Entry, Incoming, LogError};
-use domain::timing::RUN_MIN_LIMIT;
+use domain::{
+    index::{Index, IndexEntry},
+    timing::RUN_MIN_LIMIT,
+};
 use proto_msgs::{
     CorrelationId, Envelope, RecordKey, Run, RunId, Sequence, Status, Timestamp,
     api::CommandReply,
@@ -307,7 +310,7 @@ impl ConfigActor {
     pub(super) fn finish_when_done(&mut self, context: &mut Context<Self>) {
         let now = self.now();
         let limit = self.config.spec.behaviour.interval.as_duration().max(RUN_MIN_LIMIT);
-        let has_failures = self.has_failures();
+        let has_failures = has_failures(&self.index);
         let Some(run) = &mut self.run else { return };
         let is_over = run.outstanding.is_empty() || now.since(run.since) >= limit;
         if !run.is_applied || !is_over || run.is_interrupted || !run.state.is_open() {
@@ -323,11 +326,6 @@ impl ConfigActor {
             None => RunEnd::Completed,
         };
         self.end_run(end, context);
-    }
-
-    fn has_failures(&self) -> bool {
-        let count = |status| self.index.by_status().get(&status).copied().unwrap_or(0);
-        count(Status::Failed) + count(Status::Retrying) > 0
     }
 
     pub(super) fn end_run(&mut self, end: RunEnd, context: &mut Context<Self>) {
@@ -349,5 +347,31 @@ impl ConfigActor {
             self.runs.last_verified = state.ended;
         }
         self.schedule_after(&state);
+    }
+}
+
+/// Whether an attempt failed, and its record did not come right since: it may be attempted again at this moment.
+fn has_failures(index: &Index) -> bool {
+    let is_tried_again = |entry: &IndexEntry| entry.status == Status::Syncing && entry.attempt > 0;
+    let is_failure = |entry: &IndexEntry| matches!(entry.status, Status::Failed | Status::Retrying);
+    index.iter().any(|(_, entry)| is_failure(entry) || is_tried_again(entry))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::record;
+    use proto_msgs::Record;
+
+    #[test]
+    fn an_attempt_that_failed_counts_until_its_record_is_right_also_while_it_is_made_again() {
+        let counts = |status, attempt| {
+            let mut index = Index::new();
+            index.upsert(&Record { attempt, ..record(1, "a", status) }, Sequence(1));
+            has_failures(&index)
+        };
+        let cases = [(Status::Retrying, 1), (Status::Failed, 1), (Status::Syncing, 1)];
+        assert!(cases.into_iter().all(|(status, attempt)| counts(status, attempt)));
+        assert!(!counts(Status::Syncing, 0) && !counts(Status::Active, 0));
     }
 }
