@@ -133,7 +133,8 @@ impl Planner<'_> {
         let write =
             |thorough| if is_soft_deleted { Some(soft_deleted_at_target(&listed.item)) } else { sync(thorough) };
         let (change, policy) = (change(&listed.item, left), self.given.config.spec.behaviour.drift_policy);
-        let drift = match drift::target(key, left, self.given.target) {
+        let seen = drift::target(key, left, self.given.target);
+        let drift = match seen {
             // Under `block` every attempt looks at the target first.
             Target::AsLeft | Target::Unknown if entry.status == Status::Active => {
                 return (change != Change::None).then(|| write(policy == DriftPolicy::Block)).flatten();
@@ -147,6 +148,9 @@ impl Planner<'_> {
             Target::SoftDeleted if entry.status == Status::BlockedTargetSoftDeleted => return write(false),
             Target::SoftDeleted => Some(drifted(None, "it is soft-deleted", listed)),
         };
+        let is_read =
+            |there: &Listed| entry.target_version.is_some() && entry.target_seen == Some(print_of_item(&there.item));
+        let is_unread = matches!(seen, Target::Changed(there) if is_hasty(there) && !is_read(there));
         let is_to_be_written = entry.leave == Some(LeaveKind::Correct)
             || match policy {
                 DriftPolicy::Correct => true,
@@ -155,6 +159,8 @@ impl Planner<'_> {
             };
         match (is_to_be_written, policy, change) {
             (true, _, _) => write(true),
+            // Somebody is to decide about the version that is there, which only a read names.
+            (false, _, _) if is_unread => sync(true),
             // The reads tell whether the source changed; only then is the target written, else it has drifted.
             (false, DriftPolicy::Report, Change::Possible) if !is_soft_deleted => sync(true),
             (false, _, _) => drift,
@@ -208,6 +214,11 @@ fn change(item: &ItemMeta, left: &Prints) -> Change {
         true if same_second() && !mutant::is(Mutant::NoSameSecond) => Change::Possible,
         true => Change::None,
     }
+}
+
+/// Whether what was listed may have been changed once more in the second in which it was listed.
+fn is_hasty(there: &Listed) -> bool {
+    there.item.updated.is_some_and(|updated| updated.plus(SAME_SECOND_MARGIN) > there.at)
 }
 
 fn drifted(there: Option<&Listed>, how: &str, listed: &Listed) -> Action {

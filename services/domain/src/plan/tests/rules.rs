@@ -356,6 +356,27 @@ fn drift_beside_a_source_that_may_have_changed_in_the_second_of_its_read_is_foun
 }
 
 #[test]
+fn drift_of_the_second_in_which_it_was_listed_is_read_so_that_leave_is_for_the_version_that_was_seen() {
+    let scene = |record, there| Scene::new(record, complete(At::Live(1)), complete(At::Live(there)));
+    for policy in [DriftPolicy::Report, DriftPolicy::Block] {
+        let action = |record, there| scene(record, there).with_policy(policy).action();
+        for hasty in [100_000 - 1, 100_000] {
+            let read = action(active("a", 1), hasty);
+            assert!(matches!(read, Some(Action::Sync { thorough: true, .. })), "{policy:?} {read:?}");
+            // An attempt showed it, and names the version.
+            let shown = Record {
+                status: Status::Drifted,
+                code: Some(ErrorCode::Drift),
+                target_seen: Some(side("t9", hasty)),
+                ..active("a", 1)
+            };
+            assert_eq!(action(shown, hasty), None, "{policy:?}");
+        }
+        assert_eq!(code(action(active("a", 1), 100_000 - 2).as_ref()), Some(ErrorCode::Drift));
+    }
+}
+
+#[test]
 fn drift_that_is_shown_is_not_news_until_the_target_changes_again_and_ends_when_it_is_as_left() {
     let scene = |record, there| Scene::new(record, complete(At::Live(1)), complete(there));
     let drifted = scene(active("a", 1), At::Live(600)).taken().unwrap();
