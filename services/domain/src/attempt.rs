@@ -81,9 +81,8 @@ pub fn first_write(
         Look::Absent => return Decision::Write,
         Look::NameTaken => return name_taken(kind),
         Look::Unreadable { state } | Look::Disabled { state } => Some(state),
-        Look::Present { state, same_content } => {
-            let is_equal = *same_content && attributes_equal(kind, &source.attributes, &state.attributes);
-            if is_equal && !mutant::is(Mutant::NoAdoption) {
+        Look::Present { state, .. } => {
+            if is_equal(kind, source, look) && !mutant::is(Mutant::NoAdoption) {
                 return Decision::Nothing(Arrival::Adopted);
             }
             Some(state)
@@ -100,6 +99,16 @@ pub fn first_write(
         ErrorCode::TargetConflictActive,
         "an item of that name exists at the target and Keyferry did not write it: acknowledge to overwrite it, or exclude it",
     )
+}
+
+/// Whether what is there is the source's newest, content and attributes.
+pub fn is_equal(kind: ItemType, source: &SideState, look: &Look) -> bool {
+    match look {
+        Look::Present { state, same_content } => {
+            *same_content && attributes_equal(kind, &source.attributes, &state.attributes)
+        }
+        Look::Absent | Look::Disabled { .. } | Look::Unreadable { .. } | Look::NameTaken => false,
+    }
 }
 
 /// Decides for a target item that Keyferry wrote or adopted, by what changed at the source alone.
@@ -131,7 +140,8 @@ pub fn thorough_write(kind: ItemType, source: &SideState, look: &Look, baseline:
             same_content(kind, source, state, baseline)
         }
         Look::Disabled { .. } | Look::Unreadable { .. } | Look::Present { same_content: false, .. }
-            if kind == ItemType::Keys && !is_new_version(kind, source, &baseline.source) =>
+            if kind == ItemType::Keys
+                && (baseline.source.version.is_none() || !is_new_version(kind, source, &baseline.source)) =>
         {
             key_exists(
                 "the target has another version of the key than Keyferry left there, and a restore cannot replace it: \

@@ -5,11 +5,12 @@ use proto_msgs::{
     ErrorCode, ItemType, Record, RecordKey, RequestCode, Revision, Sequence, SetHash, Status, VersionId,
     error::Refusal,
     record::{Arrival, Baseline, Leave, LeaveKind},
-    vault::SideState,
+    vault::{Detail, SideState},
 };
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::{
+    attempt,
     compare::print_of,
     index::IndexEntry,
     lifecycle,
@@ -62,20 +63,24 @@ pub fn given(record: Record, leave: Leave, revision: Revision) -> Record {
     }
 }
 
+/// Said of a record whose target somebody accepted as it is.
+pub const ACCEPTED: &str =
+    "the target was accepted as it is and may differ from the source, whose next change is written over it";
+
 /// Both ends as they were seen count as left from now on: a source that had changed by then is none of the changes that
-/// are written over the target. It is not Keyferry's own work any more, so it is never deleted.
+/// are written over the target. It is not Keyferry's own work any more, so it is never deleted. Unless the version is
+/// still the one that was left, the content is not known to be the source's: then no version of the source is.
 fn accepted(record: Record, revision: Revision) -> Record {
     let source_seen = record.source_seen.clone();
-    let baseline = record.baseline.zip(record.target_seen).map(|(baseline, target)| Baseline {
-        source: accepted_source(&baseline, source_seen),
-        target,
-        how: Arrival::Adopted,
-        ..baseline
+    let baseline = record.baseline.zip(record.target_seen).map(|(baseline, target)| {
+        let mut source = accepted_source(&baseline, source_seen);
+        source.version = source.version.filter(|_| attempt::is_as_left(&target, &baseline));
+        Baseline { source, target, how: Arrival::Adopted, ..baseline }
     });
     Record {
         status: Status::Active,
         code: None,
-        detail: None,
+        detail: Some(Detail::new(ACCEPTED)),
         baseline,
         target_seen: None,
         leave: None,
@@ -148,7 +153,7 @@ pub fn switched_on(record: Record, actor: &str, revision: Revision) -> Record {
 mod tests {
     use super::*;
     use crate::{
-        attempt::{Decision, later_write},
+        attempt::{Decision, Look, later_write, thorough_write},
         fixtures::{REVISION, at, baseline, record, side},
         index::Index,
     };
@@ -251,7 +256,26 @@ mod tests {
         );
         // Listed as it had been read: nothing had changed.
         assert_eq!(write(&side("s1", 1), &accepted(listed(1))), nothing);
-        assert_eq!(accepted(listed(1)).source.version, baseline(side("s1", 1), 10).source.version);
+    }
+
+    #[test]
+    fn accepted_content_is_not_taken_for_the_sources_when_only_attributes_change_there() {
+        let foreign = drifted();
+        let (ours, tagged) = (side("s1", 1), side("s1", 30));
+        let left = given(foreign.clone(), leave(LeaveKind::Accept, None), REVISION);
+        assert!(left.detail.is_some(), "it says so");
+        let left = left.baseline.unwrap();
+        let look = |same_content| Look::Present { state: left.target.clone(), same_content };
+        let mut changed = tagged;
+        changed.attributes.tags.insert("a".to_owned(), "b".to_owned());
+        let decide = |source, same| thorough_write(ItemType::Secrets, source, &look(same), &left);
+        assert_eq!(decide(&ours, false), Decision::Nothing(Arrival::Adopted));
+        assert_eq!([decide(&changed, false), decide(&changed, true)], [Decision::Write, Decision::Update]);
+        // Only its attributes were touched: its version is the one that was left.
+        let own = foreign.baseline.clone().unwrap().target;
+        let touched = SideState { updated: Some(at(600)), ..own };
+        let left = given(Record { target_seen: Some(touched), ..foreign }, leave(LeaveKind::Accept, None), REVISION);
+        assert_eq!(later_write(ItemType::Secrets, &changed, &left.baseline.unwrap()), Decision::Update);
     }
 
     #[test]

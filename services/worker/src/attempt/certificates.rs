@@ -23,13 +23,13 @@ struct Source {
 
 pub(super) async fn sync(work: &mut Work<'_>) -> Result<Done, Halt> {
     let source = read_source(work).await?;
-    let must_look = work.must_compare() || work.baseline().is_none();
+    let must_look = steps::must_look(work, &source.state).await?;
     let look = if must_look { Some(compare(work, &source.state).await?) } else { None };
     // A renewal that came before it was disabled cannot be exported: it follows once the certificate is enabled.
     if !source.state.attributes.enabled && work.baseline().is_some() {
         return steps::carry_attributes(work, &source.state, source.date, look.as_ref()).await;
     }
-    let decision = steps::decide(work, &source.state, look.as_ref()).await?;
+    let decision = steps::decide(work, &source.state, look.as_ref());
     match steps::carry_out(work, decision, &source.state, look.as_ref()).await? {
         Some(done) => Ok(done),
         None => import(work, source).await,

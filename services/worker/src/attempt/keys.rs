@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use domain::attempt::{Look, knows_operations, may_be_named};
+use domain::attempt::{Look, may_be_named};
 use proto_msgs::{
-    ErrorCode, ItemType, Timestamp,
+    ErrorCode, Timestamp,
     record::{Arrival, OutcomeKind},
     vault::{KeyRotation, Side, SideState},
 };
@@ -23,8 +23,8 @@ const POLICY_LIMIT: Duration = Duration::from_secs(2);
 pub(super) async fn sync(work: &mut Work<'_>) -> Result<Done, Halt> {
     let key = read_source(work).await?;
     let source = &key.state;
-    let look = if work.must_compare() || lacks_operations(work) { Some(compare(work, source).await?) } else { None };
-    let decision = steps::decide(work, source, look.as_ref()).await?;
+    let look = if steps::must_look(work, source).await? { Some(compare(work, source).await?) } else { None };
+    let decision = steps::decide(work, source, look.as_ref());
     match steps::carry_out(work, decision, source, look.as_ref()).await? {
         Some(done) => Ok(done),
         None if !key.has_known_type() => {
@@ -34,10 +34,6 @@ pub(super) async fn sync(work: &mut Work<'_>) -> Result<Done, Halt> {
         }
         None => restore(work, source).await,
     }
-}
-
-fn lacks_operations(work: &Work<'_>) -> bool {
-    work.baseline().is_some_and(|baseline| !knows_operations(ItemType::Keys, baseline))
 }
 
 async fn read_source(work: &mut Work<'_>) -> Result<Key, Halt> {
@@ -121,7 +117,7 @@ async fn restore(work: &mut Work<'_>, source: &SideState) -> Result<Done, Halt> 
             if seen == Look::Absent {
                 return Err(not_live(work, error).await.into());
             }
-            let decision = steps::decide(work, source, Some(&seen)).await?;
+            let decision = steps::decide(work, source, Some(&seen));
             steps::carry_out(work, decision, source, Some(&seen)).await?.ok_or(Halt::Vault(error))
         }
         Err(error) => Err(error.into()),

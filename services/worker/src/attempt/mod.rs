@@ -84,6 +84,7 @@ pub(crate) async fn run(
         seen: None,
         rotation: None,
         remark: None,
+        is_accepted: false,
         resolved: None,
         has_written: false,
     };

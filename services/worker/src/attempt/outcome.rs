@@ -1,6 +1,7 @@
 //! The end of an attempt: its outcome goes to the log.
 
 use domain::{
+    leave,
     lifecycle::{self, Ended, Trace},
     mutant::{self, Mutant},
 };
@@ -60,8 +61,12 @@ async fn not_appended(work: &Work<'_>, error: NotAppended) -> RecordError {
 fn succeeded(work: &Work<'_>, done: Done) -> Record {
     let report = attempt_report(work, done.outcome, done.target.version.clone());
     let read = work.source.clone().expect("nothing is done to a target before its source was read or listed");
-    let baseline = work.left(read, done.target, done.how);
-    let detail = work.remark.clone().map(Detail::new);
+    let mut baseline = work.left(read, done.target, done.how);
+    if work.is_accepted {
+        baseline.source.version = None;
+    }
+    let accepted = work.is_accepted.then(|| leave::ACCEPTED.to_owned());
+    let detail = work.remark.clone().or(accepted).map(Detail::new);
     Record { detail, ..lifecycle::succeeded(work.record.clone(), baseline, report) }
 }
 
@@ -127,6 +132,8 @@ fn unconfirmed(work: &Work<'_>, detail: Detail) -> Record {
 fn end(work: &Work<'_>, failure: CallFailure, trace: Trace, report: AttemptReport) -> Record {
     let source_seen = work.source.as_ref().map(|read| read.state.clone());
     let (is_by_target, mut record) = (is_by_target(failure.code), work.record.clone());
+    // Leave was given for what was seen before, which the soft-deleted item in the way is not.
+    let is_by_target = is_by_target && !(failure.code == ErrorCode::TargetSoftDeleted && record.leave.is_some());
     if is_by_target {
         record.target_seen = None;
     }

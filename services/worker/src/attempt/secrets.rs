@@ -37,7 +37,7 @@ pub(super) async fn sync(work: &mut Work<'_>) -> Result<Done, Halt> {
     match source(work).await? {
         Source::On(source, value) => sync_value(work, &source, &value).await,
         Source::Off(source, date) => {
-            let look = if work.must_compare() { Some(compare(work, None).await?) } else { None };
+            let look = if steps::must_look(work, &source).await? { Some(compare(work, None).await?) } else { None };
             steps::carry_attributes(work, &source, date, look.as_ref()).await
         }
     }
@@ -47,9 +47,9 @@ async fn sync_value(work: &mut Work<'_>, source: &SideState, value: &SecretValue
     if mutant::is(Mutant::TellValue) {
         return Err(Halt::block(ErrorCode::Unknown, value.expose_text().unwrap_or_default()));
     }
-    let must_look = work.must_compare() || work.baseline().is_none();
+    let must_look = steps::must_look(work, source).await?;
     let look = if must_look { Some(compare(work, Some((source, value))).await?) } else { None };
-    let decision = steps::decide(work, source, look.as_ref()).await?;
+    let decision = steps::decide(work, source, look.as_ref());
     match steps::carry_out(work, decision, source, look.as_ref()).await? {
         Some(done) => Ok(done),
         None => write(work, source, value).await,

@@ -7,7 +7,7 @@ use domain::{
     switched_off,
 };
 use proto_msgs::{
-    DriftPolicy, ErrorCode, Timestamp,
+    ErrorCode, ItemType, Timestamp,
     record::{Arrival, OutcomeKind},
     vault::{Detail, Side, SideState},
 };
@@ -18,14 +18,31 @@ use super::{
     work::{Done, Halt, Read, Work},
 };
 
-/// Decides by the source and by what was seen of the target, if it was looked at. It need not be before a first restore
-/// of a key, which never replaces one.
-pub(super) async fn decide(work: &mut Work<'_>, source: &SideState, look: Option<&Look>) -> Result<Decision, Halt> {
+/// Whether the target is compared, content and all, before anything is decided. It need not be before a first restore of
+/// a key, which never replaces one. Before a write over what Keyferry left a glance tells whether it is that still: since
+/// it was listed, somebody may have been there.
+pub(super) async fn must_look(work: &mut Work<'_>, source: &SideState) -> Result<bool, Halt> {
+    let kind = work.kind();
+    let Some(baseline) = work.baseline() else { return Ok(work.must_compare() || kind != ItemType::Keys) };
+    // Without a version the content at the target is not known to be the source's.
+    let is_unknown = baseline.source.version.is_none() || !attempt::knows_operations(kind, baseline);
+    if work.must_compare() || is_unknown {
+        return Ok(true);
+    }
+    if !is_a_write(&later_write(kind, source, baseline)) {
+        return Ok(false);
+    }
+    let there = glance(work).await?;
+    Ok(!there.zip(work.baseline()).is_some_and(|(there, left)| drift::is_as_left(&there, left)))
+}
+
+/// Decides by the source and by what was seen of the target, if it was looked at.
+pub(super) fn decide(work: &mut Work<'_>, source: &SideState, look: Option<&Look>) -> Decision {
     let kind = work.kind();
     let Some(baseline) = work.baseline() else {
         let look = look.unwrap_or(&Look::Absent);
         let (given, seen) = (work.record.leave.as_ref(), work.record.target_seen.as_ref());
-        return Ok(first_write(kind, source, look, &work.command.behaviour, given, seen));
+        return first_write(kind, source, look, &work.command.behaviour, given, seen);
     };
     let by_source = later_write(kind, source, baseline);
     let is_changed = !matches!(by_source, Decision::Nothing(_));
@@ -33,40 +50,38 @@ pub(super) async fn decide(work: &mut Work<'_>, source: &SideState, look: Option
         Some(look) => thorough_write(kind, source, look, baseline),
         None => by_source,
     };
-    if is_a_write(&decision) { guard(work, decision, is_changed, look).await } else { Ok(decision) }
+    if is_a_write(&decision) {
+        return guard(work, decision, is_changed, look);
+    }
+    let was_accepted = baseline.source.version.is_none();
+    work.is_accepted = match (&decision, look) {
+        (Decision::Nothing(_), Some(look @ Look::Present { .. })) => !attempt::is_equal(kind, source, look),
+        (Decision::Nothing(_), Some(Look::Disabled { .. } | Look::Unreadable { .. })) => was_accepted,
+        (Decision::Nothing(_), Some(Look::Absent | Look::NameTaken) | None)
+        | (Decision::Write | Decision::Update | Decision::Block { .. }, _) => false,
+    };
+    decision
 }
 
-/// Gives a decision about an item that is Keyferry's, or what the drift policy puts in its place. A config that blocks on
-/// drift looks at the target before every write.
-async fn guard(
-    work: &mut Work<'_>,
-    decision: Decision,
-    is_source_changed: bool,
-    look: Option<&Look>,
-) -> Result<Decision, Halt> {
+/// Gives a decision about an item that is Keyferry's, or what the drift policy puts in its place. What was not compared
+/// is as it was left.
+fn guard(work: &mut Work<'_>, decision: Decision, is_source_changed: bool, look: Option<&Look>) -> Decision {
     let policy = work.command.behaviour.drift_policy;
-    let glanced = match look {
-        None if policy == DriftPolicy::Block => {
-            let there = |state| Look::Present { state, same_content: false };
-            Some(glance(work).await?.map_or(Look::Absent, there))
-        }
-        Some(_) | None => None,
-    };
-    let (Some(look), Some(baseline)) = (look.or(glanced.as_ref()), work.baseline()) else { return Ok(decision) };
+    let (Some(look), Some(baseline)) = (look, work.baseline()) else { return decision };
     let record = &work.record;
     // What an older attempt left there is no reason to wait for somebody.
     if !attempt::replaces_foreign(Some(look), Some(baseline)) && unresolved::is_brought(work, look) {
-        return Ok(decision);
+        return decision;
     }
     let (given, seen) = (record.leave.as_ref(), record.target_seen.as_ref());
     if let Some(block) = drift::guard(look, baseline, policy, is_source_changed, given, seen) {
-        return Ok(block);
+        return block;
     }
     if is_a_write(&decision) && work.seen.as_ref().is_some_and(|seen| !drift::is_as_left(seen, baseline)) {
         let message = "the target was not as Keyferry had left it, and the source's state was written over it";
         work.remark = Some(message.to_owned());
     }
-    Ok(decision)
+    decision
 }
 
 /// Looks at the target's metadata alone; none: nothing is there.
@@ -156,7 +171,7 @@ pub(super) async fn carry_attributes(
     work.remark = Some(message.to_owned());
     // Its content cannot be compared, so that content of somebody else would be taken for what was left.
     if is_foreign || is_a_write(&decision) {
-        decision = guard(work, decision, is_changed, look).await?;
+        decision = guard(work, decision, is_changed, look);
     }
     carry_out(work, decision, &carried, look).await?.ok_or_else(disabled)
 }

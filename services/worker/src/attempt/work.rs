@@ -45,6 +45,8 @@ pub(super) struct Work<'a> {
     pub rotation: Option<KeyRotation>,
     /// What is worth saying of a success: it goes into the record's detail.
     pub remark: Option<String>,
+    /// Both ends are left as they are, though they differ: somebody accepted that.
+    pub is_accepted: bool,
     /// What became of the older attempts, until that is in the log.
     pub resolved: Option<Resolved>,
     /// A write was sent, whatever became of it.

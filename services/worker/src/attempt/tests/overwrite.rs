@@ -1,10 +1,10 @@
 //! Overwriting what is not Keyferry's.
 
 use domain::lifecycle;
-use proto_msgs::{ErrorCode, ItemType, Record, Status, worker::SyncRecord};
+use proto_msgs::{ErrorCode, ItemType, Record, Status, record::LeaveKind, worker::SyncRecord};
 
 use crate::fixtures::{holds, versions};
-use crate::stage::{Stage, name, on};
+use crate::stage::{Stage, name, on, tagged};
 
 /// A conflict, and leave to overwrite it.
 async fn conflict() -> (Stage, SyncRecord) {
@@ -90,4 +90,42 @@ async fn what_somebody_put_over_our_copy_is_foreign_too() {
     stage.edit(|config| config.spec.exclude.push("item".to_owned())).await;
     stage.run(command).await.unwrap();
     assert!(holds(&stage.target(), "meddled"));
+}
+
+/// Keyferry's copy of "one", and what somebody did to it at the target, as an attempt showed it.
+async fn drifted(meddle: impl FnOnce(&Stage)) -> Stage {
+    let stage = Stage::new(ItemType::Secrets).await;
+    stage.source().set_secret(&name(), "one", on()).unwrap();
+    stage.sync().await;
+    stage.pass(60).await;
+    meddle(&stage);
+    assert_eq!(stage.sync_thoroughly().await.status, Status::Drifted);
+    stage
+}
+
+#[tokio::test(start_paused = true)]
+async fn leave_to_write_a_soft_deleted_item_again_stands_until_its_name_is_free() {
+    let stage = drifted(|stage| stage.target().delete(ItemType::Secrets, &name()).unwrap()).await;
+    stage.give(LeaveKind::Correct).await;
+    for _ in 0..2 {
+        let record = stage.sync_later().await;
+        assert_eq!((record.status, record.leave.is_some()), (Status::BlockedTargetSoftDeleted, true));
+    }
+    stage.target().purge(ItemType::Secrets, &name()).unwrap();
+    assert_eq!(stage.sync_later().await.status, Status::Active);
+    assert!(holds(&stage.target(), "one"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn accepted_content_is_said_to_differ_and_any_change_of_the_source_writes_it_whole() {
+    let stage = drifted(|stage| stage.target().set_secret(&name(), "theirs", on()).map(drop).unwrap()).await;
+    stage.give(LeaveKind::Accept).await;
+    for record in [stage.sync_later().await, stage.sync_thoroughly().await] {
+        assert!(record.detail.unwrap().message.contains("accepted"));
+        assert!(record.status == Status::Active && holds(&stage.target(), "theirs"));
+    }
+    stage.source().update(ItemType::Secrets, &name(), &tagged("a")).unwrap();
+    let record = stage.sync_later().await;
+    assert_eq!((record.status, record.detail), (Status::Active, None));
+    assert!(holds(&stage.target(), "one"));
 }
