@@ -1,6 +1,6 @@
 //! Runs: one cycle of a config. Every message on `kf.run.<config>` is a whole [`Run`]; the newest is the lock.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +21,9 @@ pub struct Run {
     pub revision: Revision,
     pub trigger: Trigger,
     pub correlation_id: CorrelationId,
+    /// Who asked for it, if anybody did: so many of them as its coordinator keeps.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub asked_by: BTreeSet<String>,
     pub coordinator: MemberId,
     pub epoch: Epoch,
     pub started: Timestamp,
@@ -50,11 +53,13 @@ fn is_zero(number: &u32) -> bool {
 }
 
 /// A run that was promised and has not begun.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NextRun {
     pub id: RunId,
     pub correlation_id: CorrelationId,
     pub trigger: Trigger,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub asked_by: BTreeSet<String>,
 }
 
 impl Run {

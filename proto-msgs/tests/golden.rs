@@ -15,7 +15,7 @@ use proto_msgs::{
     api::{CommandReply, ConfigCommand, ConfigQuery, ConfigReply, NameReservation, PassedOver},
     config::Control,
     record::AttemptReport,
-    run::{Run, Trigger},
+    run::{NextRun, Run, Trigger},
     vault::Side,
     worker::{InventoryAnswer, ResolveAnswer, ResolveFailure, ResolveVault, SlotLease, SyncAnswer, SyncRecord},
 };
@@ -39,6 +39,9 @@ fn every_message_reads_its_golden_bytes_and_writes_the_newest() {
     let answered = AttemptReport { answered: [Side::Source].into(), ..failed };
     checked.message("record_answered_side", Record { last_attempt: Some(answered), ..record() });
     checked.message("run_follow_up", Run { trigger: Trigger::FollowUp, follow_up: 2, ..run() });
+    let asked_by = BTreeSet::from(["token:admin".to_owned()]);
+    let next = NextRun { asked_by: asked_by.clone(), ..next_run() };
+    checked.message("run_asked_for", Run { asked_by, next: Some(next), ..run() });
     checked.message("config", config());
     let paused = ConfigSpec { paused: true, ..config().spec };
     checked.message("config_paused", Config { spec: paused, ..config() });

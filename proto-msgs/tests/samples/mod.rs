@@ -207,7 +207,12 @@ pub fn broken_off() -> ListingFailure {
 }
 
 pub fn next_run() -> NextRun {
-    NextRun { id: RunId::from_random(5), correlation_id: correlation(), trigger: Trigger::Manual }
+    NextRun {
+        id: RunId::from_random(5),
+        correlation_id: correlation(),
+        trigger: Trigger::Manual,
+        asked_by: BTreeSet::new(),
+    }
 }
 
 pub fn run() -> Run {
@@ -217,6 +222,7 @@ pub fn run() -> Run {
         revision: Revision(3),
         trigger: Trigger::Schedule,
         correlation_id: correlation(),
+        asked_by: BTreeSet::new(),
         coordinator: member("coordinator-1"),
         epoch: Epoch(7),
         started: at(0),

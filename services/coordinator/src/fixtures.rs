@@ -114,6 +114,7 @@ pub(crate) fn run(trigger: Trigger) -> Run {
         revision: Revision(1),
         trigger,
         correlation_id: CorrelationId::from_random(1),
+        asked_by: BTreeSet::new(),
         coordinator: "coordinator-1".parse().expect("a valid name"),
         epoch: Epoch(1),
         started: at(0),

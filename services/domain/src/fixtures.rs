@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use proto_msgs::{
-    Behaviour, Config, ConfigId, ConfigSpec, CorrelationId, ItemType, Record, RecordId, Revision, Rule, Status,
-    Timestamp, VaultRef,
+    Behaviour, Config, ConfigId, ConfigSpec, CorrelationId, Epoch, ItemType, MessageId, Record, RecordId, Revision,
+    Rule, Status, Timestamp, VaultRef,
     config::{Change, DiscoveredVault, TargetType},
-    record::{Arrival, AttemptReport, Baseline, OutcomeKind},
+    record::{Arrival, AttemptReport, Baseline, OutcomeKind, UnresolvedAttempt},
     vault::{Attributes, CallCounts, ItemMeta, SideState, VaultIdentity},
     worker::InventoryPage,
 };
@@ -92,6 +92,21 @@ pub fn side(version: &str, updated: i64) -> SideState {
 
 pub fn record(kind: ItemType, name: &str, status: Status) -> Record {
     Record::new(RecordId { config: ConfigId::from_random(1), kind, name: name.parse().unwrap() }, status, None)
+}
+
+/// A delete whose answer was lost.
+pub fn deleting() -> UnresolvedAttempt {
+    UnresolvedAttempt {
+        operation: MessageId::from_random(1),
+        worker: "worker-1".parse().unwrap(),
+        epoch: Epoch(1),
+        started: at(1),
+        source_version: None,
+        source_updated: None,
+        x5t: None,
+        brings: None,
+        deletes: true,
+    }
 }
 
 pub fn baseline(source: SideState, read_at: i64) -> Baseline {

@@ -59,18 +59,23 @@ pub fn given(record: Record, leave: Leave, revision: Revision) -> Record {
         LeaveKind::Acknowledge | LeaveKind::Correct => {
             Record { leave: Some(leave), ..lifecycle::asked(record, revision) }
         }
-        LeaveKind::Accept => accepted(record, revision),
+        LeaveKind::Accept => accepted(record, &leave.actor, revision),
     }
 }
 
 /// Said of a record whose target somebody accepted as it is.
-pub const ACCEPTED: &str =
-    "the target was accepted as it is and may differ from the source, whose next change is written over it";
+pub fn accepted_detail(kind: ItemType, by: &str) -> Detail {
+    let next = match kind {
+        ItemType::Secrets | ItemType::Certificates => "is written over it",
+        ItemType::Keys => "cannot be restored over it",
+    };
+    Detail::new(format!("{by} accepted the target as it is: it may differ from the source, whose next change {next}"))
+}
 
 /// Both ends as they were seen count as left from now on: a source that had changed by then is none of the changes that
 /// are written over the target. It is not Keyferry's own work any more, so it is never deleted. Unless the version is
 /// still the one that was left, the content is not known to be the source's: then no version of the source is.
-fn accepted(record: Record, revision: Revision) -> Record {
+fn accepted(record: Record, actor: &str, revision: Revision) -> Record {
     let source_seen = record.source_seen.clone();
     let baseline = record.baseline.zip(record.target_seen).map(|(baseline, target)| {
         let mut source = accepted_source(&baseline, source_seen);
@@ -80,7 +85,7 @@ fn accepted(record: Record, revision: Revision) -> Record {
     Record {
         status: Status::Active,
         code: None,
-        detail: Some(Detail::new(ACCEPTED)),
+        detail: Some(accepted_detail(record.id.kind, actor)),
         baseline,
         target_seen: None,
         leave: None,

@@ -69,9 +69,10 @@ pub fn held(record: Record, seen: DeleteTrigger, message: String, run: Option<Ru
 }
 
 /// A held delete that somebody released; none: it is not held any more.
-pub fn released(record: Record, revision: Revision) -> Option<Record> {
+pub fn released(record: Record, actor: &str, revision: Revision) -> Option<Record> {
     let seen = record.delete.filter(|_| record.status == Status::BlockedDeleteHeld)?;
-    Some(delete_due(record, seen, None, revision))
+    let detail = Some(Detail::new(format!("{actor} released its delete")));
+    Some(Record { detail, ..delete_due(record, seen, None, revision) })
 }
 
 /// Its target item was deleted. What comes back at the source is a first write.

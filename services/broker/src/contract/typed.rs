@@ -1,5 +1,7 @@
 //! Claims of the typed layer: the log, configs, leases and tokens.
 
+use std::collections::BTreeSet;
+
 use futures::{StreamExt, TryStreamExt, stream::BoxStream};
 use proto_msgs::{
     Behaviour, Config, ConfigSpec, CorrelationId, Encoding, Envelope, Epoch, ItemType, Message, MessageId, Record,
@@ -34,6 +36,7 @@ pub(super) fn run(config: u128, bits: u128) -> Envelope<Run> {
         revision: Revision(1),
         trigger: Trigger::Manual,
         correlation_id: CorrelationId::from_random(9),
+        asked_by: BTreeSet::new(),
         coordinator: "coordinator-1".parse().expect("a valid name"),
         epoch: Epoch(1),
         started: Timestamp::default(),

@@ -12,6 +12,7 @@ use proto_msgs::{
     api::{CommandReply, ConfigCommand},
     error::Refusal,
     run::Trigger,
+    vault::Detail,
 };
 
 use super::{ConfigActor, decisions::Decider};
@@ -79,7 +80,7 @@ impl ConfigActor {
         trigger: Trigger,
         context: &mut Context<Self>,
     ) {
-        let wanted = self.promise_run(incoming.clone(), correlation, trigger, context);
+        let wanted = self.promise_run(incoming.clone(), correlation, actor, trigger, context);
         tracing::info!(config_id = %self.id(), run_id = %wanted.id, correlation_id = %correlation, actor, trigger = ?trigger, "run was asked for");
     }
 
@@ -97,7 +98,8 @@ impl ConfigActor {
         tracing::info!(config_id = %self.id(), record = %key, correlation_id = %correlation, actor = by, "sync was asked for");
         let id = RecordId { config: self.id(), kind: key.kind, name: key.name };
         let (parts, revision, incoming) = (self.parts.parts.clone(), self.revision, incoming.clone());
-        let asking = async move { ask_for(&parts, &id, revision, correlation).await };
+        let by = by.to_owned();
+        let asking = async move { ask_for(&parts, &id, &by, revision, correlation).await };
         context.spawn(asking.into_actor(self).map(move |asked, actor, context| {
             let reply = match asked {
                 Ok(entry) => {
@@ -144,6 +146,7 @@ impl ConfigActor {
 async fn ask_for(
     parts: &CoordinatorParts,
     id: &RecordId,
+    by: &str,
     revision: Revision,
     correlation: CorrelationId,
 ) -> Result<Entry<Record>, Refusal> {
@@ -158,7 +161,8 @@ async fn ask_for(
     if head.envelope.body.status == Status::Syncing {
         return Err(busy());
     }
-    let asked = lifecycle::asked(head.envelope.body, revision);
+    let detail = Some(Detail::new(format!("{by} asked for it to be synced")));
+    let asked = Record { detail, ..lifecycle::asked(head.envelope.body, revision) };
     parts.append(correlation, asked, head.sequence).await.map_err(refused)
 }
 

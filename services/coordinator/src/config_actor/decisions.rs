@@ -253,7 +253,7 @@ impl Decision {
                 let fix = format!("see `keyferry explain {}` for what mends it", record.status);
                 Err(Refusal::new(RequestCode::InvalidInput, detail, fix))
             }
-            Self::Release => Ok(lifecycle::released(record, frame.revision)),
+            Self::Release => Ok(lifecycle::released(record, &frame.actor, frame.revision)),
         }
     }
 }

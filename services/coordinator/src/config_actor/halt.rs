@@ -13,7 +13,7 @@ use proto_msgs::{
     run::RunEnd,
 };
 
-use super::ConfigActor;
+use super::{ConfigActor, run::note_asker};
 
 /// Under which revision a config's work is sent; none: none is.
 pub(super) fn sent_under(config: &Config, revision: Revision) -> Option<Revision> {
@@ -72,9 +72,11 @@ impl ConfigActor {
     /// Ends an interrupted run, once its attempts came in and what it was writing is written.
     pub(super) fn end_interrupted(&mut self, context: &mut Context<Self>) {
         let Some(run) = self.run.as_ref().filter(|run| run.may_end() && !self.work.has_attempts()) else { return };
-        let (id, trigger) = (run.state.id, run.state.trigger);
+        let (id, trigger, asked_by) = (run.state.id, run.state.trigger, run.state.asked_by.clone());
         self.work.drop_pending(|record| record.run == Some(id));
         let next = self.want_run(trigger, None);
+        asked_by.iter().for_each(|actor| note_asker(&mut next.asked_by, actor));
+        let next = next.clone();
         if let Some(run) = &mut self.run {
             run.state.next = Some(next);
         }

@@ -26,6 +26,8 @@ const AGAIN: Duration = Duration::from_secs(5);
 const MARK_EVERY: Duration = Duration::from_secs(5);
 /// Requests that wait for a run to be written: an asker gives up after seconds, and nobody asks a thousand times.
 const WAITING_MAX: usize = 64;
+/// Names that a run keeps of who asked for it: an installation has a handful of tokens.
+const ASKERS_MAX: usize = 16;
 
 /// The run that is open.
 pub(super) struct ActiveRun {
@@ -121,16 +123,19 @@ impl ConfigActor {
         &mut self,
         incoming: Incoming,
         correlation: CorrelationId,
+        actor: &str,
         trigger: Trigger,
         context: &mut Context<Self>,
     ) -> NextRun {
         let wanted = self.want_run(trigger, Some(correlation));
+        note_asker(&mut wanted.asked_by, actor);
+        let wanted = wanted.clone();
         if self.runs.waiting.len() < WAITING_MAX {
             self.runs.waiting.push(Waiting { incoming, correlation, run: wanted.id });
         }
         match &mut self.run {
             Some(run) => {
-                run.state.next = Some(wanted);
+                run.state.next = Some(wanted.clone());
                 self.mark_run(context);
             }
             None => self.start_when_due(context),
@@ -166,6 +171,7 @@ impl ConfigActor {
             revision: self.revision,
             trigger: wanted.trigger,
             correlation_id: wanted.correlation_id,
+            asked_by: wanted.asked_by.clone(),
             coordinator: origin.member().clone(),
             epoch: self.parts.tenure.epoch,
             started: origin.now(),
@@ -184,12 +190,13 @@ impl ConfigActor {
                 started: left.started,
                 trigger: left.trigger,
                 correlation_id: left.correlation_id,
+                asked_by: left.asked_by.clone(),
                 resumed: left.resumed + 1,
                 // What it counted of the calls of others; the records are counted anew, by the log.
                 counts: RunCounts { calls: left.counts.calls, ..RunCounts::default() },
                 follow_up: left.follow_up,
                 // What was wanted behind it, or is by now.
-                next: left.next.or(Some(wanted).filter(|wanted| wanted.id != left.id)),
+                next: left.next.clone().or(Some(wanted).filter(|wanted| wanted.id != left.id)),
                 ..fresh
             },
             None => fresh,
@@ -199,10 +206,13 @@ impl ConfigActor {
     fn started_run(&mut self, envelope: Envelope<Run>, sequence: Sequence, context: &mut Context<Self>) {
         let run = envelope.body.clone();
         tracing::info!(config_id = %run.config, run_id = %run.id, correlation_id = %run.correlation_id, trigger = ?run.trigger, resumed = run.resumed, "run started");
-        self.runs.wanted = run.next;
+        let wanted = std::mem::replace(&mut self.runs.wanted, run.next.clone());
         (self.runs.next, self.runs.follow_up, self.runs.has_outdated) = (None, None, false);
         self.note_run(envelope, sequence);
         let mut active = ActiveRun::new(run, sequence, self.now());
+        // Who asked while its first message was on the way.
+        let late = wanted.filter(|wanted| wanted.id == active.state.id);
+        active.state.asked_by.extend(late.into_iter().flat_map(|wanted| wanted.asked_by));
         // What another owner planned or dispatched in this run belongs to it still.
         active.outstanding = self.work.due_in(active.state.id).cloned().collect();
         self.run = Some(active);
@@ -274,8 +284,7 @@ impl ConfigActor {
     fn lost_run(&mut self, error: &LogError, context: &mut Context<Self>) {
         tracing::warn!(config_id = %self.id(), error = %error, "run could not be marked: resumed after a while");
         if let Some(run) = self.run.take() {
-            let (id, correlation_id, trigger) = (run.state.id, run.state.correlation_id, run.state.trigger);
-            self.runs.wanted.get_or_insert(NextRun { id, correlation_id, trigger });
+            self.runs.wanted.get_or_insert(to_resume(&run.state));
         }
         self.runs.not_before = Some(self.now().plus(AGAIN));
         self.read_run(context);
@@ -284,7 +293,7 @@ impl ConfigActor {
     /// Answers those whose run is in the log by now.
     fn answer_waiting(&mut self, context: &mut Context<Self>) {
         let Some(last) = self.runs.last.as_ref().map(|entry| &entry.envelope.body) else { return };
-        let known = [Some(last.id), last.next.map(|next| next.id)];
+        let known = [Some(last.id), last.next.as_ref().map(|next| next.id)];
         let (durable, left): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.runs.waiting).into_iter().partition(|waiting| known.contains(&Some(waiting.run)));
         self.runs.waiting = left;
@@ -355,6 +364,18 @@ fn has_failures(index: &Index) -> bool {
     let is_tried_again = |entry: &IndexEntry| entry.status == Status::Syncing && entry.attempt > 0;
     let is_failure = |entry: &IndexEntry| matches!(entry.status, Status::Failed | Status::Retrying);
     index.iter().any(|(_, entry)| is_failure(entry) || is_tried_again(entry))
+}
+
+/// An open run that is taken up again, as if it were asked for.
+pub(super) fn to_resume(run: &Run) -> NextRun {
+    let (correlation_id, asked_by) = (run.correlation_id, run.asked_by.clone());
+    NextRun { id: run.id, correlation_id, trigger: run.trigger, asked_by }
+}
+
+pub(super) fn note_asker(asked_by: &mut BTreeSet<String>, actor: &str) {
+    if asked_by.len() < ASKERS_MAX {
+        asked_by.insert(actor.to_owned());
+    }
 }
 
 #[cfg(test)]

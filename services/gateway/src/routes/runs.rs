@@ -37,7 +37,7 @@ pub async fn get(parts: Parts, _: Bare, path: web::Path<(String, String)>) -> An
 }
 
 fn missing(id: RunId, runs: &[Run]) -> Failure {
-    let before = runs.iter().find(|run| run.next.is_some_and(|next| next.id == id));
+    let before = runs.iter().find(|run| run.next.as_ref().is_some_and(|next| next.id == id));
     let (detail, fix) = match before {
         Some(before) => {
             (format!("run {id} has not begun: it waits behind run {}", before.id), "ask again when that one has ended")

@@ -6,7 +6,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use broker::Broker;
 use futures::TryStreamExt;
-use proto_msgs::{ConfigId, CorrelationId, Envelope, ErrorCode, ItemType, MessageId, Record, Status, api::RecordView};
+use proto_msgs::{
+    ConfigId, CorrelationId, Envelope, ErrorCode, ItemType, MessageId, Record, Status, api::RecordView, vault::Detail,
+};
 use reqwest::Method;
 use serde_json::{Value, json};
 use system_tests::{AzureReader, Cluster, ClusterBuilder, EstateBuilder, until};
@@ -164,6 +166,9 @@ async fn drift_is_shown_and_corrected_or_accepted() -> Result<()> {
     ensure!(count(&offer) == 3 && value(&reader, "bulk-1").await? == "theirs", "{offer}");
     said(&cluster, &["drift", "accept", "pair", "secrets", "bulk-1"])?;
     become_status(&cluster, &config, &["bulk-1"], Status::Active).await?;
+    let taken: RecordView = cluster.api().record(&config, ItemType::Secrets, "bulk-1").await?;
+    let is_told = |detail: &Detail| detail.message.starts_with("test accepted");
+    ensure!(taken.record.detail.as_ref().is_some_and(is_told), "nobody is told who accepted: {taken:?}");
     said(&cluster, &["drift", "correct", "pair", "secrets", "bulk-2"])?;
     become_status(&cluster, &config, &["bulk-2"], Status::Active).await?;
     refused(cluster.command(&["drift", "correct", "pair", "--hash", &hash(&offer)?]), 76, "stale_view", &cluster)?;

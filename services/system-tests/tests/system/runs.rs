@@ -10,7 +10,7 @@ use system_tests::ClusterBuilder;
 use crate::fixtures::{LIMIT, create, pair, with_logs};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_that_waits_says_behind_which_until_it_begins() -> Result<()> {
+async fn a_run_that_waits_says_behind_which_until_it_begins_and_then_who_asked_for_it() -> Result<()> {
     let slow = Duration::from_millis(300);
     let cluster = ClusterBuilder::new(pair(2)).unlimited().latency(slow).start().await?;
     let (config, api) = (create(&cluster).await?, cluster.api());
@@ -24,5 +24,7 @@ async fn a_run_that_waits_says_behind_which_until_it_begins() -> Result<()> {
     let problem: Problem = response.json().await?;
     let says = problem.detail.contains(&format!("it waits behind run {first}"));
     ensure!(problem.code == RequestCode::NotFound && says, "{problem:?}");
-    with_logs(&cluster, api.run_ended(&config, Some(waiting), LIMIT).await.map(drop))
+    let run = with_logs(&cluster, api.run_ended(&config, Some(waiting), LIMIT).await)?;
+    ensure!(run.asked_by.iter().eq(["test"]), "nobody is told who asked: {run:?}");
+    Ok(())
 }

@@ -4,10 +4,10 @@ mod any;
 mod shown;
 
 use super::super::{page as plan_page, *};
-use crate::fixtures::{REVISION, at, baseline, config, item, page, record, side};
+use crate::fixtures::{REVISION, at, baseline, config, deleting, item, page, record, side};
 use proto_msgs::{
-    ConfigId, DriftPolicy, Epoch, MessageId, Record, Rule, Sequence,
-    record::{Arrival, Leave, LeaveKind, UnresolvedAttempt},
+    ConfigId, DriftPolicy, Record, Rule, Sequence,
+    record::{Arrival, Leave, LeaveKind},
     vault::DeletedMeta,
     worker::InventoryPage,
 };
@@ -260,22 +260,11 @@ fn a_delete_that_is_due_is_marked_and_ends_as_a_tombstone_from_which_a_first_wri
 
 #[test]
 fn a_delete_whose_answer_was_lost_is_not_looked_for_before_its_time_though_its_item_is_back() {
-    let open = UnresolvedAttempt {
-        operation: MessageId::from_random(1),
-        worker: "worker-1".parse().unwrap(),
-        epoch: Epoch(1),
-        started: at(1),
-        source_version: None,
-        source_updated: None,
-        x5t: None,
-        brings: None,
-        deletes: true,
-    };
     let due = Record { status: Status::Retrying, delete: Some(DeleteTrigger::Purged), ..active("a", 1) };
     let back = |unresolved| {
         Scene::new(Record { unresolved, ..due.clone() }, complete(At::Live(9)), complete(AS_LEFT)).action()
     };
-    assert_eq!(back(Some(open)), None);
+    assert_eq!(back(Some(deleting())), None);
     assert!(matches!(back(None), Some(Action::Sync { thorough: true, .. })));
 }
 
@@ -298,9 +287,9 @@ fn a_held_delete_waits_for_release_and_goes_once() {
         None,
         "a full listing does not release it"
     );
-    let released = crate::lifecycle::released(held.clone(), REVISION).unwrap();
+    let released = crate::lifecycle::released(held.clone(), "ann", REVISION).unwrap();
     assert_eq!((released.status, released.delete), (Status::Pending, Some(DeleteTrigger::Purged)));
-    assert_eq!(crate::lifecycle::released(released.clone(), REVISION), None, "once");
+    assert_eq!(crate::lifecycle::released(released.clone(), "ann", REVISION), None, "once");
     let on_its_way = full(released.clone()).propagating(DeleteTrigger::Purged).action();
     assert_eq!(on_its_way, Some(Action::Delete { seen: DeleteTrigger::Purged, held: None }), "and not held again");
     assert_eq!(code(full(released).action().as_ref()), Some(ErrorCode::SourceGone), "deletes were switched off");
