@@ -143,10 +143,12 @@ fn reason_of_type(kind: ItemType, index: &Index, source: &Inventory, due: &BTree
     all_go.then(|| format!("every record of {kind} would go"))
 }
 
-/// Deletes that were made within the window, or are under way.
+/// Deletes that were made within the window, may have been made, or are under way.
 fn recent(index: &Index, due: &BTreeSet<RecordKey>, now: Timestamp) -> u64 {
     let is_recent = |entry: &IndexEntry| entry.deleted_at.is_some_and(|at| at > now.minus(WINDOW));
-    let is_going = |entry: &IndexEntry| entry.delete.is_some() && entry.status != Status::BlockedDeleteHeld;
+    let is_going = |entry: &IndexEntry| {
+        entry.may_have_deleted || (entry.delete.is_some() && entry.status != Status::BlockedDeleteHeld)
+    };
     let counted =
         |(key, entry): &(&RecordKey, &IndexEntry)| is_recent(entry) || (is_going(entry) && !due.contains(*key));
     index.iter().filter(counted).count() as u64
@@ -160,7 +162,7 @@ fn is_standing(entry: &IndexEntry) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixtures::{at, baseline, item, page, record, side};
+    use crate::fixtures::{at, baseline, deleting, item, page, record, side};
     use proptest::prelude::*;
     use proto_msgs::{Record, RunId, Sequence};
 
@@ -241,6 +243,17 @@ mod tests {
         let more = Record { deleted_at: Some(at(99_000)), ..record(ItemType::Secrets, "s8", Status::Active) };
         index.upsert(&more, Sequence(200));
         assert_eq!(breaker(&due, &index, &source, at(100_000)).len(), 1);
+    }
+
+    #[test]
+    fn a_delete_of_unknown_outcome_counts_also_where_the_item_came_back() {
+        let (mut index, due, source) = scene(12, 1);
+        for n in 5..8 {
+            let doubtful =
+                Record { unresolved: Some(deleting()), ..record(ItemType::Secrets, &format!("s{n}"), Status::Pending) };
+            index.upsert(&doubtful, Sequence(100 + n));
+        }
+        assert_eq!(breaker(&due, &index, &source, at(0)).len(), 1);
     }
 
     proptest! {

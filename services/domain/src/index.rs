@@ -27,6 +27,8 @@ pub struct IndexEntry {
     pub is_doubtful: bool,
     pub leave: Option<LeaveKind>,
     pub miss: Option<Miss>,
+    /// An attempt to delete may have done so, whatever was decided since.
+    pub may_have_deleted: bool,
     /// The delete that is due, held or under way.
     pub delete: Option<DeleteTrigger>,
     pub deleted_at: Option<Timestamp>,
@@ -82,6 +84,7 @@ impl IndexEntry {
             is_doubtful: record.thorough || !record.late.is_empty(),
             leave: record.leave.as_ref().map(|leave| leave.kind),
             miss: record.miss,
+            may_have_deleted: record.unresolved.iter().chain(&record.late).any(|attempt| attempt.deletes),
             delete: record.delete,
             deleted_at: record.deleted_at,
             baseline: record.baseline.as_ref().map(Prints::of),

@@ -143,7 +143,10 @@ pub fn few(evidence: &Evidence<'_>, violations: &mut Vec<Violation>) {
         let records = evidence.history.records.keys().filter(|record| record.config == config).count();
         let most = ALWAYS_ALLOWED.max(NEVER_MORE.min(records.div_ceil(SHARE)));
         if deleted.len() > most {
-            violations.push(broken(format!("{} deletes of {records} records", deleted.len()), &deleted[0].record));
+            let names: Vec<_> =
+                deleted.iter().map(|write| format!("{} at {}", write.record.name, write.done.at)).collect();
+            let what = format!("{} deletes of {records} records: {}", deleted.len(), names.join(", "));
+            violations.push(broken(what, &deleted[0].record));
         }
     }
 }
