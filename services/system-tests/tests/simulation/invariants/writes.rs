@@ -264,12 +264,16 @@ fn owns(evidence: &Evidence<'_>, item: usize, by: Timestamp) -> bool {
     !is_deleted && newest.is_some_and(|record| record.baseline.is_some() && !record.removed)
 }
 
-/// Drift that somebody accepted is written over by what changes at the source afterwards, and by nothing else.
+/// Drift that somebody accepted is written over by what changes at the source afterwards, or by whoever corrects what
+/// drifts there anew.
 pub fn accepted_stays(evidence: &Evidence<'_>, violations: &mut Vec<Violation>) {
     for write in evidence.writes.iter().filter(|write| write.done.operation != Operation::Delete) {
         let (Some(first), Some(before)) = (write.first_intent(evidence), live(write.done.before.as_ref())) else {
             continue;
         };
+        if is_corrected(first.record()) {
+            continue;
+        }
         let history = write.history(evidence);
         let accepted = history.windows(2).rev().find(|pair| {
             let (was, is) = (pair[0].record(), pair[1].record());
@@ -282,6 +286,10 @@ pub fn accepted_stays(evidence: &Evidence<'_>, violations: &mut Vec<Violation>) 
             violations.push(write.say("somebody had accepted what was there"));
         }
     }
+}
+
+fn is_corrected(intent: &Record) -> bool {
+    intent.leave.as_ref().is_some_and(|leave| leave.kind == LeaveKind::Correct)
 }
 
 /// Whether the source changed after it was as the record saw it; of two changes in one second, Azure tells one.
@@ -300,7 +308,6 @@ pub fn no_drift_overwritten(evidence: &Evidence<'_>, violations: &mut Vec<Violat
     for (write, before, intent) in over_foreign(evidence) {
         let is_write = write.done.operation != Operation::Delete;
         let Some(left) = intent.record().baseline.as_ref().filter(|_| is_write) else { continue };
-        let is_corrected = intent.record().leave.as_ref().is_some_and(|leave| leave.kind == LeaveKind::Correct);
         let is_allowed = match write.config_then(evidence).map(|config| config.spec.behaviour.drift_policy) {
             Some(DriftPolicy::Correct) | None => true,
             Some(DriftPolicy::Report) => evidence.world.touches.iter().any(|touch| {
@@ -310,7 +317,11 @@ pub fn no_drift_overwritten(evidence: &Evidence<'_>, violations: &mut Vec<Violat
             }),
             Some(DriftPolicy::Block) => false,
         };
-        if !(is_as_left(left, before) || is_corrected || is_allowed || came_after_look(evidence, write)) {
+        if !(is_as_left(left, before)
+            || is_corrected(intent.record())
+            || is_allowed
+            || came_after_look(evidence, write))
+        {
             violations.push(write.say("the target had drifted, and its policy leaves that to somebody"));
         }
     }
