@@ -32,9 +32,9 @@ pub fn delay(attempt: u32, retry_after: Option<Duration>, jitter: f64) -> Option
 /// How long after a run the next follow-up run starts, after `done` of them in a row; none: the next cycle is soon enough.
 ///
 /// Only where records ran out of attempts: what needs an operator has its attempt each cycle.
-pub fn follow_up(done: u32, until_next_cycle: Option<Duration>) -> Option<Duration> {
+pub fn follow_up(done: u32, until_next_cycle: Duration) -> Option<Duration> {
     let wait = *FOLLOW_UPS.get(usize::try_from(done).unwrap_or(usize::MAX))?;
-    until_next_cycle.is_none_or(|next| wait < next).then_some(wait)
+    (wait < until_next_cycle).then_some(wait)
 }
 
 /// Whether a failure is one that a follow-up run may find mended: its attempts ran out.
@@ -56,10 +56,9 @@ mod tests {
     #[test]
     fn after_eight_attempts_runs_follow_after_15_30_and_60_minutes() {
         let minutes = |n: u64| Duration::from_secs(60 * n);
-        let waits: Vec<_> = (0..4).map(|done| follow_up(done, Some(minutes(24 * 60)))).collect();
+        let waits: Vec<_> = (0..4).map(|done| follow_up(done, minutes(24 * 60))).collect();
         assert_eq!(waits, [Some(minutes(15)), Some(minutes(30)), Some(minutes(60)), None]);
-        assert_eq!(follow_up(0, None), Some(minutes(15)), "a config that never runs by itself is followed up too");
-        assert_eq!(follow_up(1, Some(minutes(20))), None, "the next cycle is sooner");
+        assert_eq!(follow_up(1, minutes(20)), None, "the next cycle is sooner");
         assert!(
             ran_out(ErrorCode::TransientNetwork, ATTEMPTS_MAX) && !ran_out(ErrorCode::TargetRejected, ATTEMPTS_MAX)
         );

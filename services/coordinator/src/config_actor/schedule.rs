@@ -3,7 +3,7 @@
 //! Times follow from the last run in the log, so that a coordinator that was away over a due time starts one run, not
 //! many, and whoever takes over goes by the same clock.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use actix::Context;
 use domain::{backoff, index::Index, timing::INTERVAL_JITTER};
@@ -12,18 +12,19 @@ use proto_msgs::{
     run::{NextRun, Trigger},
 };
 
-use super::ConfigActor;
+use super::{ConfigActor, run};
 
 impl ConfigActor {
     /// Asks for a run; the answer is the one that will be started, which may have been asked for before.
-    pub(super) fn want_run(&mut self, trigger: Trigger, correlation: Option<CorrelationId>) -> NextRun {
+    pub(super) fn want_run(&mut self, trigger: Trigger, correlation: Option<CorrelationId>) -> &mut NextRun {
         let origin = &self.parts.parts.origin;
         let fresh = || NextRun {
             id: origin.run_id(),
             correlation_id: correlation.unwrap_or_else(|| origin.correlation_id()),
             trigger,
+            asked_by: BTreeSet::new(),
         };
-        *self.runs.wanted.get_or_insert_with(fresh)
+        self.runs.wanted.get_or_insert_with(fresh)
     }
 
     /// Takes up the run another owner left open, or sets the clock for the next.
@@ -32,8 +33,7 @@ impl ConfigActor {
             return self.schedule_edited(self.runs.has_outdated);
         };
         if last.is_open() {
-            let (id, correlation_id, trigger) = (last.id, last.correlation_id, last.trigger);
-            self.runs.wanted = Some(NextRun { id, correlation_id, trigger });
+            self.runs.wanted = Some(run::to_resume(&last));
         } else if let Some(next) = last.next {
             self.runs.wanted = Some(next);
         } else if last.revision != self.revision || self.runs.has_outdated {
@@ -60,7 +60,8 @@ impl ConfigActor {
         let wait = behaviour.interval.as_duration().mul_f64(share);
         let next_cycle = (behaviour.schedule_mode == ScheduleMode::Interval).then_some(wait);
         self.runs.next = next_cycle.map(|wait| ended.plus(wait));
-        let follow_up = follow_up(&self.index, last, next_cycle);
+        // What never runs by itself is not followed up either: a run copies whatever has changed by then.
+        let follow_up = next_cycle.and_then(|wait| follow_up(&self.index, last, wait));
         self.runs.follow_up = follow_up.map(|wait| ended.plus(wait));
         if let Some(wait) = follow_up {
             tracing::info!(config_id = %last.config, minutes = wait.as_secs() / 60, "records or listings ran out of attempts: a run follows");
@@ -70,12 +71,12 @@ impl ConfigActor {
     /// A record ran out of attempts. In a run, its end looks at all of them; many after it are one follow-up run.
     pub(super) fn follow_up_soon(&mut self) {
         let Some(last) = self.runs.last.as_ref().map(|entry| &entry.envelope.body) else { return };
-        if self.run.is_some() || self.runs.follow_up.is_some() {
+        let Some(next_cycle) = self.runs.next.filter(|_| self.run.is_none() && self.runs.follow_up.is_none()) else {
             return;
-        }
+        };
         let now = self.now();
-        let until_next_cycle = self.runs.next.map(|next| next.since(now));
-        self.runs.follow_up = backoff::follow_up(last.follow_up, until_next_cycle).map(|wait| now.plus(wait));
+        let wait = backoff::follow_up(last.follow_up, next_cycle.since(now));
+        self.runs.follow_up = wait.map(|wait| now.plus(wait));
     }
 
     pub(super) fn start_when_due(&mut self, context: &mut Context<Self>) {
@@ -91,7 +92,7 @@ impl ConfigActor {
         if take_due(&mut self.runs.follow_up, now) {
             self.want_run(Trigger::FollowUp, None);
         }
-        if let Some(wanted) = self.runs.wanted {
+        if let Some(wanted) = self.runs.wanted.clone() {
             self.start(wanted, context);
         }
     }
@@ -121,7 +122,7 @@ pub(super) fn follow_ups(trigger: Trigger, last: Option<&Run>) -> u32 {
 
 /// How long after a run the next looks at what ran out of attempts: records, or listings, without which nobody knows
 /// what there is to copy.
-fn follow_up(index: &Index, last: &Run, next_cycle: Option<Duration>) -> Option<Duration> {
+fn follow_up(index: &Index, last: &Run, next_cycle: Duration) -> Option<Duration> {
     let mut records = index.iter().map(|(_, entry)| ran_out(entry.status, entry.code, entry.attempt));
     let mut listings = last.failures.iter().map(|failure| failure.code.recoverability() == Recoverability::Auto);
     if records.any(|ran_out| ran_out) || listings.any(|ran_out| ran_out) {
@@ -162,7 +163,7 @@ mod tests {
 
     fn minutes(index: &Index, done: u32) -> Option<u64> {
         let last = Run { follow_up: done, ..run(Trigger::Schedule) };
-        follow_up(index, &last, Some(DAY)).map(|wait| wait.as_secs() / 60)
+        follow_up(index, &last, DAY).map(|wait| wait.as_secs() / 60)
     }
 
     #[test]
@@ -188,7 +189,7 @@ mod tests {
         };
         let waits = |code| {
             let last = Run { failures: vec![broke_off(code)], ..run(Trigger::Schedule) };
-            follow_up(&Index::new(), &last, Some(DAY)).map(|wait| wait.as_secs() / 60)
+            follow_up(&Index::new(), &last, DAY).map(|wait| wait.as_secs() / 60)
         };
         assert_eq!([ErrorCode::Throttled, ErrorCode::SourceAuthFailed].map(waits), [Some(15), None]);
     }

@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
-use proto_msgs::{ErrorCode, Status, api::ConditionKind, run::Trigger, vault::Side};
+use proto_msgs::{
+    ErrorCode, ScheduleMode, Status,
+    api::{ConditionKind, ConfigCommand},
+    run::Trigger,
+    vault::Side,
+};
 use tokio::time::sleep;
 
 use super::saved_pair;
@@ -60,6 +65,28 @@ async fn records_that_find_no_worker_for_a_minute_are_told_of() {
             stage.world.borrow_mut().is_full = false;
             stage.until_status(&config, "a", Status::Active).await;
             stage.until("it is over", async || problem().await.is_none()).await;
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_follows_a_run_of_a_config_that_never_runs_by_itself() {
+    let stage = Stage::new();
+    stage.set("source-kv", "a");
+    stage.fate("a", Fate::Fails(ErrorCode::TargetBeingDeleted, Side::Target));
+    stage
+        .play(async {
+            let mut config = crate::fixtures::config(1, "source-kv", "target-kv");
+            config.spec.behaviour.schedule_mode = ScheduleMode::Manual;
+            stage.save(&config, proto_msgs::Revision(0)).await;
+            stage.until("it is heard", async || stage.summary(&config).await.is_some()).await;
+            stage.tell(&config, ConfigCommand::Sync { actor: "ann".to_owned() }).await.unwrap();
+            stage.until_status(&config, "a", Status::Failed).await;
+            stage.until_runs_ended(&config, 1).await;
+            stage.set("source-kv", "new");
+            sleep(Duration::from_secs(20 * 60)).await;
+            assert_eq!(stage.runs(&config).await.len(), 1);
+            assert!(!stage.attempted().iter().any(|name| *name == "new"));
         })
         .await;
 }
