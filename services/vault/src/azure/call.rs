@@ -102,9 +102,14 @@ impl Call {
 fn read_headers(headers: &Headers) -> (Timestamp, Option<String>) {
     let date = headers
         .get_optional_str(&HeaderName::from_static("date"))
-        .and_then(|text| OffsetDateTime::parse(text, &Rfc2822).ok())
-        .map(|time| Timestamp::from_unix_seconds(time.unix_timestamp()))
+        .and_then(time_of)
         // Without a date the same-second rule cannot be kept: as if read at the beginning of time, so it is read again.
         .unwrap_or_default();
     (date, headers.get_optional_str(&HeaderName::from_static("x-ms-request-id")).map(str::to_owned))
+}
+
+/// A time as headers have it.
+pub(super) fn time_of(text: &str) -> Option<Timestamp> {
+    let time = OffsetDateTime::parse(text.trim(), &Rfc2822).ok()?;
+    Some(Timestamp::from_unix_seconds(time.unix_timestamp()))
 }

@@ -5,11 +5,18 @@ use std::{error::Error as _, time::Duration};
 
 use azure_core::{
     error::ErrorKind,
-    http::{RawResponse, StatusCode, headers::HeaderName},
+    http::{
+        RawResponse, StatusCode,
+        headers::{HeaderName, Headers},
+    },
 };
 use serde::Deserialize;
 
-use super::{call::Call, gated::GateClosed, tokens::NoToken};
+use super::{
+    call::{Call, time_of},
+    gated::GateClosed,
+    tokens::NoToken,
+};
 use crate::{Operation, VaultError, VaultErrorKind};
 
 /// Longest message that is kept of an answer: enough to read, too little for a page of HTML.
@@ -92,7 +99,7 @@ fn from_response(call: &Call, status: StatusCode, raw: &RawResponse) -> VaultErr
         azure_code: Some(innermost.code.clone()).filter(|code| !code.is_empty()),
         azure_request_id: header("x-ms-request-id").map(str::to_owned),
         missing_action: (kind == VaultErrorKind::Forbidden).then(|| action_in(message)).flatten(),
-        retry_after: retry_after(header("retry-after-ms").or(header("x-ms-retry-after-ms")), header("retry-after")),
+        retry_after: retry_after(raw.headers()),
         may_have_written: call.operation.writes() && kind == VaultErrorKind::Transient,
         ..new(call, kind, String::new())
     }
@@ -152,9 +159,14 @@ fn action_in(message: &str) -> Option<String> {
     Some(action)
 }
 
-fn retry_after(millis: Option<&str>, seconds: Option<&str>) -> Option<Duration> {
+/// In seconds, or as a time by the server's own clock.
+fn retry_after(headers: &Headers) -> Option<Duration> {
+    let header = |name: &'static str| headers.get_optional_str(&HeaderName::from_static(name));
     let number = |text: &str| text.trim().parse::<u64>().ok();
-    millis.and_then(number).map(Duration::from_millis).or_else(|| seconds.and_then(number).map(Duration::from_secs))
+    let millis = header("retry-after-ms").or(header("x-ms-retry-after-ms")).and_then(number);
+    let after = header("retry-after");
+    let until = || Some(time_of(after?)?.since(time_of(header("date")?)?));
+    millis.map(Duration::from_millis).or_else(|| after.and_then(number).map(Duration::from_secs)).or_else(until)
 }
 
 /// An answer that makes no sense, which asking again would not change. What a write did is not known.
@@ -213,4 +225,24 @@ fn chain(error: &azure_core::Error) -> String {
 
 fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(MESSAGE_MAX).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_is_a_number_of_seconds_or_a_time_by_the_servers_clock() {
+        let waits = |headers: &[(&'static str, &'static str)]| {
+            let mut all = Headers::new();
+            headers.iter().for_each(|(name, value)| all.insert(*name, *value));
+            retry_after(&all).map(|wait| wait.as_millis())
+        };
+        let (date, later) = (("date", "Sun, 29 Nov 2026 10:00:00 GMT"), "Sun, 29 Nov 2026 10:00:20 GMT");
+        assert_eq!(waits(&[("retry-after", "20")]), Some(20_000));
+        assert_eq!(waits(&[("retry-after", "20"), ("x-ms-retry-after-ms", "300")]), Some(300));
+        assert_eq!(waits(&[date, ("retry-after", later)]), Some(20_000));
+        assert_eq!(waits(&[("date", later), ("retry-after", date.1)]), Some(0), "it is over");
+        assert_eq!(waits(&[date, ("retry-after", "soon")]), None);
+    }
 }
