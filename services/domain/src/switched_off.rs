@@ -10,7 +10,8 @@ use proto_msgs::{
 
 use crate::{
     attempt::{Decision, Look, is_as_left, name_taken},
-    compare::attributes_equal,
+    compare::{attributes_equal, print_of},
+    drift,
 };
 
 /// The source as far as it can be carried, which is also what the baseline remembers of it.
@@ -46,6 +47,16 @@ pub fn decide(kind: ItemType, carried: &SideState, look: Option<&Look>, baseline
         None => &baseline.source.attributes,
     };
     if attributes_equal(kind, &carried.attributes, before) { Decision::Nothing(baseline.how) } else { Decision::Update }
+}
+
+/// Whether the target's content, which cannot be compared, is not what was left there. Where its version is not known,
+/// since two of one second are listed alike, equal metadata are taken for it.
+pub fn is_foreign(look: &Look, baseline: &Baseline) -> bool {
+    let is_left = |state: &SideState| match state.version {
+        Some(_) => is_as_left(state, baseline) || drift::is_as_left(state, baseline),
+        None => print_of(state) == print_of(&baseline.target),
+    };
+    seen(Some(look)).is_some_and(|state| !is_left(state))
 }
 
 fn seen(look: Option<&Look>) -> Option<&SideState> {
@@ -102,6 +113,19 @@ mod tests {
         let foreign = Look::Present { state: side("t7", 15), same_content: false };
         let left = after(&before, carried(&off(20), Some(&foreign), &before));
         assert_eq!(later_write(ItemType::Secrets, &side("s1", 30), &left), Decision::Write);
+    }
+
+    #[test]
+    fn another_version_is_somebody_elses_unless_it_was_accepted_and_one_that_is_not_known_if_its_metadata_differ() {
+        let before = baseline(side("s1", 1), 10);
+        let is = |state: SideState, left: &Baseline| is_foreign(&Look::Disabled { state }, left);
+        let (left, other) = (before.target.clone(), side("t7", 15));
+        let touched = SideState { updated: Some(at(99)), ..left.clone() };
+        let open = |state: &SideState| SideState { version: None, ..state.clone() };
+        assert!(is(other.clone(), &before) && is(open(&other), &before));
+        assert!(!is(left.clone(), &before) && !is(touched, &before) && !is(open(&left), &before));
+        let accepted = Baseline { target: open(&other), ..before };
+        assert!(!is(other, &accepted) && !is_foreign(&Look::Absent, &accepted));
     }
 
     #[test]

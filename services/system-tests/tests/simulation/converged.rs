@@ -12,10 +12,13 @@ use proto_msgs::{
     record::{LeaveKind, OutcomeKind},
     vault::{Attributes, Side, SideState},
 };
-use vault::memory::{Content, Slot, Version};
+use vault::{
+    Operation,
+    memory::{Content, Slot, Version},
+};
 
 use crate::{
-    history::Said,
+    history::{History, Said},
     invariants::{self, is_as_left, is_first_intent},
     owners::{newest, owner_of},
     scenario::{Change, First, Item},
@@ -42,12 +45,8 @@ pub fn check(world: &World, configs: &[ConfigId], is_strict: bool) -> Result<(),
     // Neither what was purged nor what was switched off can be read, to find out that one came from the other.
     let mut lost = by_owner(Side::Source, Some(Change::Purge));
     lost.extend([Side::Source, Side::Target].into_iter().flat_map(|side| by_owner(side, Some(Change::Disable))));
-    let writes = invariants::all_writes(world, &history, configs);
-    let written = writes.iter().filter_map(|write| {
-        let Version { id, attributes, .. } = newest(write.done.after.as_ref())?;
-        Some((write.item, id, attributes))
-    });
-    let written: Vec<(usize, VersionId, Attributes)> = written.collect();
+    let [set, copied] = [Change::Set, Change::Copy].map(|change| by_owner(Side::Target, Some(change)));
+    let versions = Versions::of(world, &history, configs);
     // What was written goes before what may have been.
     let owns_before = |item: usize, other: Option<&Record>| {
         let id = record_of(world, configs, item);
@@ -79,12 +78,15 @@ pub fn check(world: &World, configs: &[ConfigId], is_strict: bool) -> Result<(),
             source: owner_of(world, number, Side::Source).slot(item.kind, &item_name(&item.name)),
             target: owner_of(world, number, Side::Target).slot(item.kind, &item_name(&item.name)),
             is_strict,
+            is_to_mend: to_mend.contains(&number),
             is_lenient: to_mend.contains(&number)
                 && !is_strict
                 && config.spec.behaviour.drift_policy != DriftPolicy::Correct,
             was_lost: lost.contains(&number),
             accepted: world.leaves.iter().any(|(record, leave)| *record == id && leave.kind == LeaveKind::Accept),
-            written: &written,
+            was_set: set.contains(&number) || copied.contains(&number),
+            was_copied: copied.contains(&number),
+            versions: &versions,
             is_claimed: world.scenario.rivals(number).any(|rival| owns_before(rival, record)),
             obstacle: obstacle(world, item),
             now: world.now().unix_seconds(),
@@ -93,6 +95,27 @@ pub fn check(world: &World, configs: &[ConfigId], is_strict: bool) -> Result<(),
             .map_err(|wrong| Wrong { said: format!("{wrong}; the record says {}", case.says()), record: Some(id) })?;
     }
     Ok(())
+}
+
+/// What workers wrote, and for which item.
+struct Versions {
+    made: BTreeSet<(usize, VersionId)>,
+    /// Those whose attributes they touched among them.
+    written: Vec<(usize, VersionId, Attributes)>,
+}
+
+impl Versions {
+    fn of(world: &World, history: &History, configs: &[ConfigId]) -> Self {
+        let (mut made, mut written) = (BTreeSet::new(), Vec::new());
+        for write in invariants::all_writes(world, history, configs) {
+            let Some(Version { id, attributes, .. }) = newest(write.done.after.as_ref()) else { continue };
+            if write.done.operation != Operation::Update {
+                made.insert((write.item, id.clone()));
+            }
+            written.push((write.item, id, attributes));
+        }
+        Self { made, written }
+    }
 }
 
 /// Items that an operator may have to look after: those whose target an owner touched; and where drift blocks, or the
@@ -141,13 +164,17 @@ struct Case<'a> {
     source: Option<Slot>,
     target: Option<Slot>,
     is_strict: bool,
+    is_to_mend: bool,
     is_lenient: bool,
     /// The source was purged or switched off for a while, so that what it was before cannot be read.
     was_lost: bool,
     /// Somebody was asked whether drift may stay, and said so.
     accepted: bool,
-    /// Versions that workers wrote, for which item, and with what.
-    written: &'a [(usize, VersionId, Attributes)],
+    /// An owner made a version of the target.
+    was_set: bool,
+    /// One with what the source had, which may have been adopted.
+    was_copied: bool,
+    versions: &'a Versions,
     /// The target item is another config's.
     is_claimed: bool,
     obstacle: Option<Status>,
@@ -228,7 +255,15 @@ impl Case<'_> {
                 if !is_off {
                     return Err("the source is off, and the target is not as it".to_owned());
                 }
-                self.must_be(&[Status::Active], "the target was switched off with the source")
+                let is_foreign = self.was_set && !self.versions.made.contains(&(self.number, target.id));
+                let allowed = match (is_foreign, self.was_copied) {
+                    (true, false) => &[Status::Drifted][..],
+                    // What is disabled cannot be read, to find out whose it is.
+                    (true, true) => &[Status::Drifted, Status::Active],
+                    (false, _) if self.is_to_mend => &[Status::Drifted, Status::Active],
+                    (false, _) => &[Status::Active],
+                };
+                self.must_be(allowed, "the target was switched off with the source")
             }
         }
     }
@@ -284,7 +319,7 @@ impl Case<'_> {
 
     /// Whether a worker left it like that for this very record.
     fn is_own(&self, target: &Version) -> bool {
-        self.written.contains(&(self.number, target.id.clone(), target.attributes.clone()))
+        self.versions.written.contains(&(self.number, target.id.clone(), target.attributes.clone()))
     }
 
     /// A key at the target has a time that the source has not.

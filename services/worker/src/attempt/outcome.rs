@@ -65,8 +65,8 @@ fn succeeded(work: &Work<'_>, done: Done) -> Record {
     if work.is_accepted {
         baseline.source.version = None;
     }
-    let accepted = work.is_accepted.then(|| leave::ACCEPTED.to_owned());
-    let detail = work.remark.clone().or(accepted).map(Detail::new);
+    let accepted = work.is_accepted.then(|| leave::accepted_detail(work.kind(), "somebody"));
+    let detail = work.remark.clone().map(Detail::new).or(accepted);
     Record { detail, ..lifecycle::succeeded(work.record.clone(), baseline, report) }
 }
 
@@ -98,7 +98,7 @@ fn failed(work: &Work<'_>, error: &VaultError) -> Record {
         let report = attempt_report(work, OutcomeKind::Failed, None);
         let report = AttemptReport {
             failed: Some(error.side),
-            throttled: (error.kind == VaultErrorKind::Throttled).then_some(error.side).or(report.throttled),
+            throttled: error.asks_for_rest().then_some(error.side).or(report.throttled),
             retry_after_ms: failure.retry_after_ms.or(report.retry_after_ms),
             ..report
         };
@@ -118,7 +118,7 @@ fn blocked(work: &Work<'_>, code: ErrorCode, detail: Detail) -> Record {
 
 /// Says nothing of a vault: the worker kept the write back.
 fn not_sent() -> Detail {
-    let why = "its time was over before the write left, or its config was edited, paused or taken over meanwhile";
+    let why = "its time was over before the write left, or its config was edited, paused or taken over meanwhile, or everything was stopped";
     Detail::new(format!("this attempt wrote nothing: {why}; it is tried again"))
 }
 

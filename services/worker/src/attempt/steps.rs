@@ -18,6 +18,9 @@ use super::{
     work::{Done, Halt, Read, Work},
 };
 
+const FOREIGN_CONTENT: &str = "the target's content is not what Keyferry left, and the source is disabled, so that its \
+    content cannot be read and written back: enable it there, or accept what is at the target";
+
 /// Whether the target is compared, content and all, before anything is decided. It need not be before a first restore of
 /// a key, which never replaces one. Before a write over what Keyferry left a glance tells whether it is that still: since
 /// it was listed, somebody may have been there.
@@ -48,9 +51,11 @@ pub(super) fn decide(work: &mut Work<'_>, source: &SideState, look: Option<&Look
     let is_changed = !matches!(by_source, Decision::Nothing(_));
     let decision = match look {
         Some(look) => thorough_write(kind, source, look, baseline),
-        None => by_source,
+        None => by_source.clone(),
     };
-    if is_a_write(&decision) {
+    // Another version of a key at the target is drift first, and in the way of whoever corrects that.
+    let is_in_the_way = is_by_key(&decision) && !is_by_key(&by_source);
+    if is_a_write(&decision) || is_in_the_way {
         return guard(work, decision, is_changed, look);
     }
     let was_accepted = baseline.source.version.is_none();
@@ -115,6 +120,10 @@ fn is_a_write(decision: &Decision) -> bool {
     }
 }
 
+fn is_by_key(decision: &Decision) -> bool {
+    matches!(decision, Decision::Block { code: ErrorCode::TargetKeyExists, .. })
+}
+
 /// Carries out every decision but a write, which is the item type's own business: that gives `None`, and may begin.
 pub(super) async fn carry_out(
     work: &mut Work<'_>,
@@ -164,16 +173,27 @@ pub(super) async fn carry_attributes(
         Some(look) if !is_changed && attempt::is_left(look, baseline) => by_source,
         Some(_) | None => switched_off::decide(work.kind(), &carried, look, baseline),
     };
-    let is_foreign = attempt::replaces_foreign(look, work.baseline());
+    // What an older attempt may have brought is not known to be somebody else's.
+    let is_foreign =
+        look.is_some_and(|look| switched_off::is_foreign(look, baseline) && !unresolved::is_brought(work, look));
     work.source = Some(Read { state: carried.clone(), date });
-    let message =
-        "the item is disabled at the source: its attributes are carried, and content that is newer once it is enabled";
-    work.remark = Some(message.to_owned());
+    let content = match carried.version {
+        Some(_) => "content that is newer",
+        None => "its content, which may not be what the target has,",
+    };
+    work.remark = Some(format!(
+        "the item is disabled at the source: its attributes are carried, and {content} once it is enabled"
+    ));
     // Its content cannot be compared, so that content of somebody else would be taken for what was left.
     if is_foreign || is_a_write(&decision) {
         decision = guard(work, decision, is_changed, look);
     }
-    carry_out(work, decision, &carried, look).await?.ok_or_else(disabled)
+    let done = carry_out(work, decision, &carried, look).await?.ok_or_else(disabled)?;
+    if !is_foreign {
+        return Ok(done);
+    }
+    work.seen = Some(done.target);
+    Err(Halt::block(ErrorCode::Drift, FOREIGN_CONTENT))
 }
 
 /// Attributes and tags of the target's newest version, no new version.

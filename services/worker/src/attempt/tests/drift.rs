@@ -54,6 +54,22 @@ async fn under_report_drift_is_shown_as_long_as_the_source_does_not_change() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_key_rotated_at_the_target_has_drifted_and_is_in_the_way_of_whoever_corrects_that() {
+    for policy in [DriftPolicy::Report, DriftPolicy::Block, DriftPolicy::Correct] {
+        let stage = synced(ItemType::Keys, policy).await;
+        stage.target().make_key(&name(), "RSA", on()).unwrap();
+        stage.pass(60).await;
+        if policy != DriftPolicy::Correct {
+            for _ in 0..2 {
+                is_drifted(&stage, &stage.sync_thoroughly().await);
+            }
+            stage.give(LeaveKind::Correct).await;
+        }
+        assert_eq!(stage.sync_thoroughly().await.status, Status::BlockedTargetKeyExists, "{policy:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn under_report_a_change_of_the_source_overwrites_drift_and_says_so() {
     let stage = meddled(DriftPolicy::Report).await;
     stage.source().set_secret(&name(), "two", on()).unwrap();

@@ -1,6 +1,9 @@
 //! A source that is switched off.
 
-use proto_msgs::{DriftPolicy, ErrorCode, ItemType, Status, record::OutcomeKind};
+use proto_msgs::{
+    DriftPolicy, ErrorCode, ItemType, Status,
+    record::{LeaveKind, OutcomeKind},
+};
 use vault::{
     Operation,
     memory::{End, Owner},
@@ -110,6 +113,36 @@ async fn an_update_of_unknown_outcome_is_settled_where_both_are_disabled() {
     let record = stage.sync_later().await;
     assert_eq!((record.status, record.unresolved), (Status::Active, None));
     assert_eq!(record.last_attempt.unwrap().outcome, OutcomeKind::Equal);
+}
+
+#[tokio::test(start_paused = true)]
+async fn content_of_somebody_else_is_disabled_with_the_source_and_stays_drift_until_it_is_enabled() {
+    let mut stage = switched_off().await;
+    stage.set_policy(DriftPolicy::Correct);
+    stage.target().set_secret(&name(), "theirs", on()).unwrap();
+    for _ in 0..2 {
+        let record = stage.sync_thoroughly().await;
+        assert_eq!((record.status, record.code), (Status::Drifted, Some(ErrorCode::Drift)));
+        assert!(record.detail.unwrap().message.contains("the source is disabled"));
+        assert!(holds(&stage.target(), "theirs") && !is_on(&stage.target()));
+    }
+    set(&stage.source(), true);
+    assert_eq!(stage.sync_thoroughly().await.status, Status::Active);
+    assert!(holds(&stage.target(), "one") && is_on(&stage.target()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn accepted_content_is_said_to_differ_while_the_source_is_disabled() {
+    let stage = switched_off().await;
+    stage.target().set_secret(&name(), "theirs", on()).unwrap();
+    assert_eq!(stage.sync_thoroughly().await.status, Status::Drifted);
+    stage.give(LeaveKind::Accept).await;
+    let record = stage.sync_thoroughly().await;
+    assert_eq!(record.status, Status::Active);
+    assert!(record.detail.unwrap().message.contains("may not be what the target has"));
+    set(&stage.source(), true);
+    assert_eq!(stage.sync_later().await.status, Status::Active);
+    assert!(holds(&stage.target(), "one") && is_on(&stage.target()));
 }
 
 #[tokio::test(start_paused = true)]
