@@ -94,20 +94,20 @@ fn failed(work: &Work<'_>, error: &VaultError) -> Record {
     if failure.code == ErrorCode::Drift && work.baseline().is_none() {
         failure.code = ErrorCode::Unknown;
     }
-    if !error.may_have_written || mutant::is(Mutant::UnknownDidNotHappen) {
-        let report = attempt_report(work, OutcomeKind::Failed, None);
-        let report = AttemptReport {
-            failed: Some(error.side),
-            throttled: error.asks_for_rest().then_some(error.side).or(report.throttled),
-            retry_after_ms: failure.retry_after_ms.or(report.retry_after_ms),
-            ..report
-        };
+    let is_unknown = error.may_have_written && !mutant::is(Mutant::UnknownDidNotHappen);
+    let report = attempt_report(work, if is_unknown { OutcomeKind::Unknown } else { OutcomeKind::Failed }, None);
+    let report = AttemptReport {
+        failed: Some(error.side),
+        throttled: error.asks_for_rest().then_some(error.side).or(report.throttled),
+        retry_after_ms: failure.retry_after_ms.or(report.retry_after_ms),
+        ..report
+    };
+    if !is_unknown {
         return end(work, failure, Trace::None, report);
     }
     tracing::warn!(record_id = %work.record.id, correlation_id = %work.correlation, error = error as &dyn std::error::Error, "the outcome of a write is not known");
     let named = work.named();
     let trace = Trace::MayHaveWritten { source_version: named.source_version, x5t: named.x5t, brings: named.brings };
-    let report = AttemptReport { failed: Some(error.side), ..attempt_report(work, OutcomeKind::Unknown, None) };
     end(work, failure, trace, report)
 }
 
@@ -118,7 +118,8 @@ fn blocked(work: &Work<'_>, code: ErrorCode, detail: Detail) -> Record {
 
 /// Says nothing of a vault: the worker kept the write back.
 fn not_sent() -> Detail {
-    let why = "its time was over before the write left, or its config was edited, paused or taken over meanwhile, or everything was stopped";
+    let why =
+        "its time was over before the write left, or its config was edited, paused, stopped or taken over meanwhile";
     Detail::new(format!("this attempt wrote nothing: {why}; it is tried again"))
 }
 

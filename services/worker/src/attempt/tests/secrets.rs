@@ -67,17 +67,20 @@ async fn what_was_never_synced_has_not_drifted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_throttled_attempt_says_which_vault_it_was_and_for_how_long() {
-    for (operation, side, wait) in [
-        (Operation::ReadSecret, Side::Source, Some(Duration::from_millis(1_500))),
-        (Operation::WriteSecret, Side::Target, None),
+async fn an_attempt_says_which_vault_asked_to_be_left_alone_and_for_how_long() {
+    let wait = Some(Duration::from_millis(1_500));
+    for (operation, side, kind, code, wait) in [
+        (Operation::ReadSecret, Side::Source, VaultErrorKind::Throttled, ErrorCode::Throttled, wait),
+        (Operation::WriteSecret, Side::Target, VaultErrorKind::Throttled, ErrorCode::Throttled, None),
+        (Operation::ReadSecret, Side::Source, VaultErrorKind::Transient, ErrorCode::TransientNetwork, wait),
+        (Operation::WriteSecret, Side::Target, VaultErrorKind::Transient, ErrorCode::TransientNetwork, wait),
     ] {
         let stage = Stage::new(ItemType::Secrets).await;
         stage.source().set_secret(&name(), "one", on()).unwrap();
-        stage.fail(operation, End::Refused { kind: VaultErrorKind::Throttled, retry_after: wait });
+        stage.fail(operation, End::Refused { kind, retry_after: wait });
         let record = stage.sync().await;
         let report = record.last_attempt.unwrap();
-        assert_eq!((record.code, report.throttled), (Some(ErrorCode::Throttled), Some(side)));
+        assert_eq!((record.code, report.throttled), (Some(code), Some(side)));
         assert_eq!(report.retry_after_ms.map(Duration::from_millis), wait);
     }
 }
