@@ -245,7 +245,7 @@ impl Case<'_> {
                 if self.item.kind == ItemType::Keys
                     && newest(Some(target)).is_some_and(|target| target.id != source.id) =>
             {
-                self.must_be(&[Status::BlockedTargetKeyExists], "a key is never replaced")
+                self.must_be(self.in_the_way(), "a key is never replaced")
             }
             None => self.must_be(&[Status::Drifted], "the target is gone, and the source off"),
             Some(_) if self.cannot_be_cleared() => Ok(()),
@@ -285,13 +285,23 @@ impl Case<'_> {
             Some(target) if self.was_accepted(&target) => Ok(()),
             Some(target) if !self.is_strict && self.is_unseen(&target) => Ok(()),
             Some(_) if self.item.kind == ItemType::Keys => {
-                self.must_be(&[Status::BlockedTargetKeyExists, Status::Failed], "a key is never replaced")
+                let allowed = [self.in_the_way(), &[Status::Failed]].concat();
+                self.must_be(&allowed, "a key is never replaced")
             }
             Some(target) if self.is_conflict(&target) => {
                 let allowed = [vec![Status::BlockedTargetConflict], self.unmovable(source)].concat();
                 self.must_be(&allowed, "something else is at the target, and nobody gave leave")
             }
             Some(_) | None => self.must_be(&self.unmovable(source), "the target is not as the source"),
+        }
+    }
+
+    /// Of a key that another one keeps from being restored: drift where somebody else made that one, until it is corrected.
+    fn in_the_way(&self) -> &'static [Status] {
+        let has_baseline = self.record.is_some_and(|record| record.baseline.is_some());
+        match self.was_set && has_baseline {
+            true => &[Status::BlockedTargetKeyExists, Status::Drifted],
+            false => &[Status::BlockedTargetKeyExists],
         }
     }
 

@@ -46,7 +46,6 @@ pub(super) const ROWS: &[Row] = &[
     stays("main", Secrets, "rejected", Failed, TargetRejected),
     stays("main", Secrets, "unwanted", Failed, TargetPolicyDenied),
     stays("main", Secrets, "strange", Failed, Unknown),
-    passes("main", Secrets, "flaky", Retrying, TransientNetwork),
     passes("main", Secrets, "vanishing", Retrying, SourceNotFound),
     stays("main", Secrets, "idle", Disabled, OperatorDisabled),
     stays("main", Certificates, "locked", BlockedCertificateNotExportable, CertificateNotExportable),
@@ -72,6 +71,7 @@ pub(super) const ROWS: &[Row] = &[
     stays("walled", Secrets, "read", Failed, SourceNetworkDenied),
     stays("walled", Secrets, "written", Failed, TargetNetworkDenied),
     passes("busy", Secrets, "hurried", Retrying, Throttled),
+    passes("shaky", Secrets, "flaky", Retrying, TransientNetwork),
     stays("moved", Secrets, "kept", Failed, VaultReplaced),
 ];
 
@@ -87,7 +87,6 @@ const MAIN: &str = "        items:
             - { name: rejected }
             - { name: unwanted }
             - { name: strange }
-            - { name: flaky }
             - { name: vanishing }
             - { name: idle }
           certificates:
@@ -142,7 +141,7 @@ const KEYS: &str = r#"{ "item_types": ["keys"] }"#;
 const SECRETS_AND_KEYS: &str = r#"{ "item_types": ["secrets", "keys"] }"#;
 
 /// Name, source, target, and what of the spec is other than usual.
-const CONFIGS: [(&str, &str, &str, &str); 11] = [
+const CONFIGS: [(&str, &str, &str, &str); 12] = [
     ("main", SOURCE, TARGET, r#"{ "item_types": ["secrets", "certificates", "keys"], "exclude": ["excluded-*"] }"#),
     ("other", "other-kv", TARGET, "{}"),
     ("near", "keys-kv", "near-kv", r#"{ "item_types": ["keys"], "behaviour": { "drift_policy": "correct" } }"#),
@@ -153,6 +152,7 @@ const CONFIGS: [(&str, &str, &str, &str); 11] = [
     ("unwritten", "plain-kv", "unwritten-kv", SECRETS_AND_KEYS),
     ("walled", "walled-kv", "walled-into-kv", "{}"),
     ("busy", "busy-kv", "busy-into-kv", "{}"),
+    ("shaky", "shaky-kv", "shaky-into-kv", "{}"),
     ("moved", "moved-kv", "moved-into-kv", "{}"),
 ];
 
@@ -191,6 +191,8 @@ fn estate() -> EstateBuilder {
         ("walled-into-kv", north, ""),
         ("busy-kv", west, &secrets(&["hurried"])),
         ("busy-into-kv", north, ""),
+        ("shaky-kv", west, &secrets(&["flaky"])),
+        ("shaky-into-kv", north, ""),
         ("moved-kv", west, &secrets(&["kept"])),
         ("moved-into-kv", north, ""),
     ]
@@ -227,7 +229,7 @@ fn faults() -> Value {
             status(403, json!({ "code": "Forbidden", "inner": "ForbiddenByPolicy" }))
         ),
         on("secrets.set", TARGET, "strange", status(418, json!({ "code": "Teapot" }))),
-        on("secrets.get", SOURCE, "flaky", status(503, json!({ "retry_after": LONG_S }))),
+        on("secrets.get", "shaky-kv", "flaky", status(503, json!({ "retry_after": LONG_S }))),
         throttled,
     ])
 }
