@@ -97,7 +97,7 @@ pub fn first_write(
     }
     Decision::block(
         ErrorCode::TargetConflictActive,
-        "an item of that name exists at the target and Keyferry did not write it: acknowledge to overwrite it, or exclude it",
+        "an item of that name exists at the target, and is not known to be Keyferry's: acknowledge to overwrite it, or exclude it",
     )
 }
 
@@ -145,7 +145,7 @@ pub fn thorough_write(kind: ItemType, source: &SideState, look: &Look, baseline:
         {
             key_exists(
                 "the target has another version of the key than Keyferry left there, and a restore cannot replace it: \
-                 delete and purge it there, then correct the drift, and it is restored with all versions",
+                 delete and purge it there, sync the record, then correct its drift, and it is restored with all versions",
             )
         }
         Look::Disabled { .. } | Look::Unreadable { .. } | Look::Present { same_content: false, .. } => {
@@ -331,7 +331,7 @@ mod tests {
         let first = first_write(ItemType::Keys, &side("s1", 1), &present(false), &on, None, None);
         let later = later_write(ItemType::Keys, &side("s2", 2), &baseline(side("s1", 1), 10));
         let replaced = thorough_write(ItemType::Keys, &side("s1", 1), &present(false), &baseline(side("s1", 1), 10));
-        for (decision, by) in [(first, "at the target"), (later, "at the source"), (replaced, "correct the drift")] {
+        for (decision, by) in [(first, "at the target"), (later, "at the source"), (replaced, "correct its drift")] {
             let Decision::Block { code: ErrorCode::TargetKeyExists, message } = decision else {
                 panic!("{decision:?}")
             };

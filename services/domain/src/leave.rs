@@ -66,10 +66,10 @@ pub fn given(record: Record, leave: Leave, revision: Revision) -> Record {
 /// Said of a record whose target somebody accepted as it is.
 pub fn accepted_detail(kind: ItemType, by: &str) -> Detail {
     let next = match kind {
-        ItemType::Secrets | ItemType::Certificates => "is written over it",
-        ItemType::Keys => "cannot be restored over it",
+        ItemType::Secrets | ItemType::Certificates => "change is written over it",
+        ItemType::Keys => "version cannot be restored over it",
     };
-    Detail::new(format!("{by} accepted the target as it is: it may differ from the source, whose next change {next}"))
+    Detail::new(format!("{by} accepted the target as it is: it may differ from the source, whose next {next}"))
 }
 
 /// Both ends as they were seen count as left from now on: a source that had changed by then is none of the changes that

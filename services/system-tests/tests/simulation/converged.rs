@@ -249,6 +249,9 @@ impl Case<'_> {
             }
             None => self.must_be(&[Status::Drifted], "the target is gone, and the source off"),
             Some(_) if self.cannot_be_cleared() => Ok(()),
+            Some(_) if self.is_unsettled() => {
+                self.must_be(&[Status::BlockedSourceDisabled], "nobody can tell whose the content is")
+            }
             Some(target) => {
                 let target = newest(Some(target)).ok_or("the target has no version")?;
                 let is_off = !target.attributes.enabled && target.attributes.tags == source.attributes.tags;
@@ -330,6 +333,11 @@ impl Case<'_> {
     /// Whether a worker left it like that for this very record.
     fn is_own(&self, target: &Version) -> bool {
         self.versions.written.contains(&(self.number, target.id.clone(), target.attributes.clone()))
+    }
+
+    /// A write whose answer was lost was not compared with what is there.
+    fn is_unsettled(&self) -> bool {
+        self.record.is_some_and(|record| record.unresolved.is_some() || !record.late.is_empty())
     }
 
     /// A key at the target has a time that the source has not.

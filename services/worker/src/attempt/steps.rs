@@ -21,6 +21,9 @@ use super::{
 const FOREIGN_CONTENT: &str = "the target's content is not what Keyferry left, and the source is disabled, so that its \
     content cannot be read and written back: enable it there, or accept what is at the target";
 
+const UNKNOWN_CONTENT: &str = "the answer of an earlier write was lost, and while the source is disabled nobody can tell \
+    whether the target has what was written: enable the source, and it is compared";
+
 /// Whether the target is compared, content and all, before anything is decided. It need not be before a first restore of
 /// a key, which never replaces one. Before a write over what Keyferry left a glance tells whether it is that still: since
 /// it was listed, somebody may have been there.
@@ -173,27 +176,39 @@ pub(super) async fn carry_attributes(
         Some(look) if !is_changed && attempt::is_left(look, baseline) => by_source,
         Some(_) | None => switched_off::decide(work.kind(), &carried, look, baseline),
     };
-    // What an older attempt may have brought is not known to be somebody else's.
-    let is_foreign =
-        look.is_some_and(|look| switched_off::is_foreign(look, baseline) && !unresolved::is_brought(work, look));
+    let is_foreign = look.is_some_and(|look| switched_off::is_foreign(look, baseline));
+    let older: Vec<_> = work.older().filter(|older| !older.deletes).cloned().collect();
+    // A certificate is told by its thumbprint.
+    let may_be_ours = is_foreign && work.kind() == ItemType::Secrets && !older.is_empty();
     work.source = Some(Read { state: carried.clone(), date });
     let content = match carried.version {
-        Some(_) => "content that is newer",
-        None => "its content, which may not be what the target has,",
+        Some(_) => "its attributes are carried, and content that is newer once it is enabled",
+        None => "the target may differ from it, and is written whole once it is enabled",
     };
-    work.remark = Some(format!(
-        "the item is disabled at the source: its attributes are carried, and {content} once it is enabled"
-    ));
-    // Its content cannot be compared, so that content of somebody else would be taken for what was left.
-    if is_foreign || is_a_write(&decision) {
+    work.remark = Some(format!("the item is disabled at the source: {content}"));
+    if is_a_write(&decision) {
         decision = guard(work, decision, is_changed, look);
     }
-    let done = carry_out(work, decision, &carried, look).await?.ok_or_else(disabled)?;
-    if !is_foreign {
-        return Ok(done);
+    if may_be_ours && !is_a_write(&decision) {
+        return Err(Halt::block(ErrorCode::SourceDisabled, UNKNOWN_CONTENT));
     }
-    work.seen = Some(done.target);
-    Err(Halt::block(ErrorCode::Drift, FOREIGN_CONTENT))
+    let done = carry_out(work, decision, &carried, look).await?.ok_or_else(disabled)?;
+    match (is_foreign, may_be_ours) {
+        (false, _) => Ok(done),
+        (true, true) => {
+            // It was not settled: nothing was compared.
+            work.record.late = older;
+            Err(Halt::block(ErrorCode::SourceDisabled, UNKNOWN_CONTENT))
+        }
+        (true, false) => {
+            work.seen = Some(done.target);
+            // What was carried is no change of the source any more; enabling it is the next.
+            if let Some(left) = &mut work.record.baseline {
+                (left.source, left.read_at) = (carried, date);
+            }
+            Err(Halt::block(ErrorCode::Drift, FOREIGN_CONTENT))
+        }
+    }
 }
 
 /// Attributes and tags of the target's newest version, no new version.

@@ -83,7 +83,7 @@ async fn a_disabled_source_that_was_never_synced_is_blocked() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_unknown_outcome_is_settled_while_the_source_is_disabled() {
+async fn a_write_of_unknown_outcome_is_told_from_nothing_while_the_source_is_disabled() {
     let stage = Stage::new(ItemType::Secrets).await;
     stage.source().set_secret(&name(), "one", on()).unwrap();
     stage.sync().await;
@@ -94,13 +94,37 @@ async fn an_unknown_outcome_is_settled_while_the_source_is_disabled() {
     assert!(stage.sync().await.unresolved.is_some());
     stage.mend();
     set(&stage.source(), false);
-    let record = stage.sync_later().await;
-    assert_eq!((record.status, record.unresolved), (Status::Active, None));
-    assert!(!is_on(&stage.target()));
+    for _ in 0..2 {
+        let record = stage.sync_later().await;
+        assert_eq!((record.status, record.late.len()), (Status::BlockedSourceDisabled, 1));
+        assert!(!is_on(&stage.target()));
+    }
     // What the target holds could not be compared: it is written once more.
     set(&stage.source(), true);
-    stage.sync_later().await;
+    let record = stage.sync_later().await;
+    assert_eq!((record.status, record.unresolved, record.late.len()), (Status::Active, None, 0));
     assert!(holds(&stage.target(), "two") && is_on(&stage.target()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_of_unknown_outcome_is_left_as_it_is_where_drift_blocks_and_compared_once_it_can_be() {
+    let mut stage = Stage::new(ItemType::Secrets).await;
+    stage.set_policy(DriftPolicy::Block);
+    stage.source().set_secret(&name(), "one", on()).unwrap();
+    stage.sync().await;
+    stage.pass(60).await;
+    stage.source().set_secret(&name(), "two", on()).unwrap();
+    stage.pass(60).await;
+    stage.fail(Operation::WriteSecret, End::Lost);
+    assert!(stage.sync().await.unresolved.is_some());
+    stage.mend();
+    set(&stage.source(), false);
+    let record = stage.sync_later().await;
+    assert_eq!((record.status, record.unresolved.is_some()), (Status::BlockedSourceDisabled, true));
+    set(&stage.source(), true);
+    let record = stage.sync_later().await;
+    assert_eq!((record.status, record.unresolved), (Status::Active, None));
+    assert_eq!(versions(&stage.target()), 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -132,6 +156,25 @@ async fn content_of_somebody_else_is_disabled_with_the_source_and_stays_drift_un
 }
 
 #[tokio::test(start_paused = true)]
+async fn under_report_drift_of_before_the_source_was_disabled_is_overwritten_once_it_is_enabled() {
+    let stage = Stage::new(ItemType::Secrets).await;
+    stage.source().set_secret(&name(), "one", on()).unwrap();
+    stage.sync().await;
+    stage.pass(60).await;
+    stage.target().set_secret(&name(), "theirs", on()).unwrap();
+    assert_eq!(stage.sync_thoroughly().await.status, Status::Drifted);
+    set(&stage.source(), false);
+    for _ in 0..2 {
+        assert_eq!(stage.sync_thoroughly().await.status, Status::Drifted);
+        assert!(holds(&stage.target(), "theirs") && !is_on(&stage.target()));
+    }
+    stage.pass(60).await;
+    set(&stage.source(), true);
+    assert_eq!(stage.sync_thoroughly().await.status, Status::Active);
+    assert!(holds(&stage.target(), "one") && is_on(&stage.target()));
+}
+
+#[tokio::test(start_paused = true)]
 async fn accepted_content_is_said_to_differ_while_the_source_is_disabled() {
     let stage = switched_off().await;
     stage.target().set_secret(&name(), "theirs", on()).unwrap();
@@ -139,7 +182,7 @@ async fn accepted_content_is_said_to_differ_while_the_source_is_disabled() {
     stage.give(LeaveKind::Accept).await;
     let record = stage.sync_thoroughly().await;
     assert_eq!(record.status, Status::Active);
-    assert!(record.detail.unwrap().message.contains("may not be what the target has"));
+    assert!(record.detail.unwrap().message.contains("the target may differ from it"));
     set(&stage.source(), true);
     assert_eq!(stage.sync_later().await.status, Status::Active);
     assert!(holds(&stage.target(), "one") && is_on(&stage.target()));
