@@ -16,15 +16,15 @@ use domain::{
 };
 use futures::{StreamExt, stream};
 use proto_msgs::{
-    CorrelationId, ErrorCode, ItemType, Record, RecordId, RecordKey, RequestCode, Revision, ScheduleMode, Sequence,
-    SetHash, Status, Timestamp,
+    CorrelationId, ErrorCode, ItemType, Record, RecordId, RecordKey, RequestCode, Revision, Sequence, SetHash, Status,
+    Timestamp,
     api::{CommandReply, LeaveBody, PassedOver, RecordFilter, SetBody},
     error::Refusal,
     record::{Leave, LeaveKind},
     run::Trigger,
 };
 
-use super::{ConfigActor, commands::not_found, queries::Filter};
+use super::{ConfigActor, commands::not_found, queries::Filter, schedule::runs_by_itself};
 use crate::CoordinatorParts;
 
 /// Records that are written at once.
@@ -212,7 +212,7 @@ impl ConfigActor {
 
     /// What was switched on is looked for soon; a config that never runs by itself does so with its next run.
     fn look_for_enabled(&mut self, correlation: CorrelationId) {
-        if self.config.spec.behaviour.schedule_mode == ScheduleMode::Interval {
+        if runs_by_itself(&self.config) {
             self.want_run(Trigger::Expand, Some(correlation));
         }
     }

@@ -46,6 +46,7 @@ use dispatch::Jobs;
 pub(crate) use load::{Loaded, load};
 use preview::Preview;
 use run::{ActiveRun, Runs};
+use schedule::runs_by_itself;
 use work::Work;
 
 /// Live events come in bursts of as many as are dispatched; beyond this the follower waits.
@@ -283,7 +284,7 @@ impl Handler<Updated> for ConfigActor {
             return;
         }
         tracing::info!(config_id = %self.id(), revision = revision.0, "config was changed");
-        self.config = entry.envelope.body;
+        let before = std::mem::replace(&mut self.config, entry.envelope.body);
         self.matcher = Matcher::new(&self.config.spec).ok();
         self.revision = revision;
         self.standing.revision.set(halt::sent_under(&self.config, revision));
@@ -297,7 +298,12 @@ impl Handler<Updated> for ConfigActor {
             let work = &self.work;
             run.outstanding.retain(|key| work.get(key).is_some());
         }
-        self.schedule_edited(has_run || dropped > 0);
+        let is_left_alone = runs_by_itself(&before) && !runs_by_itself(&self.config);
+        if is_left_alone {
+            self.forget_schedule();
+        }
+        let waits = is_left_alone && self.index.iter().any(|(_, entry)| entry.status == Status::Pending);
+        self.schedule_edited(has_run || dropped > 0 || waits);
         if self.is_halted() {
             self.interrupt();
         }

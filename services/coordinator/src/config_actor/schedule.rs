@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, time::Duration};
 use actix::Context;
 use domain::{backoff, index::Index, timing::INTERVAL_JITTER};
 use proto_msgs::{
-    CorrelationId, ErrorCode, Recoverability, Run, ScheduleMode, Status, Timestamp,
+    Config, CorrelationId, ErrorCode, Recoverability, Run, ScheduleMode, Status, Timestamp,
     run::{NextRun, Trigger},
 };
 
@@ -46,19 +46,33 @@ impl ConfigActor {
     /// A config that was saved is looked at, unless it never runs by itself. One that does not is planned again all the
     /// same, if the edit interrupted something.
     pub(super) fn schedule_edited(&mut self, has_interrupted: bool) {
-        let runs_by_itself = self.config.spec.behaviour.schedule_mode == ScheduleMode::Interval;
-        if (has_interrupted || runs_by_itself) && !self.config.deleted {
+        if (has_interrupted || runs_by_itself(&self.config)) && !self.config.deleted {
             self.want_run(Trigger::Saved, None);
         }
+    }
+
+    /// The config does not run by itself any more: of what nobody asked for, only what began or was interrupted goes on.
+    pub(super) fn forget_schedule(&mut self) {
+        (self.runs.next, self.runs.follow_up) = (None, None);
+        let last = self.runs.last.as_ref().map(|entry| &entry.envelope.body);
+        let begun =
+            last.and_then(|run| if run.is_open() { Some(run.id) } else { run.next.as_ref().map(|next| next.id) });
+        let goes_on = |wanted: &NextRun| {
+            let is_asked_for = match wanted.trigger {
+                Trigger::Manual | Trigger::Expand => true,
+                Trigger::Saved | Trigger::Schedule | Trigger::FollowUp => !wanted.asked_by.is_empty(),
+            };
+            is_asked_for || Some(wanted.id) == begun
+        };
+        self.runs.wanted = self.runs.wanted.take().filter(goes_on);
     }
 
     /// Sets the clock for what comes after a run that ended.
     pub(super) fn schedule_after(&mut self, last: &Run) {
         let ended = last.ended.unwrap_or(last.started);
-        let behaviour = &self.config.spec.behaviour;
         let share = 1.0 + INTERVAL_JITTER * (2.0 * self.parts.parts.origin.jitter() - 1.0);
-        let wait = behaviour.interval.as_duration().mul_f64(share);
-        let next_cycle = (behaviour.schedule_mode == ScheduleMode::Interval).then_some(wait);
+        let wait = self.config.spec.behaviour.interval.as_duration().mul_f64(share);
+        let next_cycle = runs_by_itself(&self.config).then_some(wait);
         self.runs.next = next_cycle.map(|wait| ended.plus(wait));
         // What never runs by itself is not followed up either: a run copies whatever has changed by then.
         let follow_up = next_cycle.and_then(|wait| follow_up(&self.index, last, wait));
@@ -105,11 +119,15 @@ impl ConfigActor {
 
     /// Whether nothing was verified for two intervals. A config that never runs by itself promises no interval.
     pub(super) fn is_stale(&self) -> bool {
-        let behaviour = &self.config.spec.behaviour;
         let verified = self.runs.last_verified.unwrap_or(self.config.created);
-        behaviour.schedule_mode == ScheduleMode::Interval
-            && self.now().since(verified) > behaviour.interval.as_duration() * 2
+        let interval = self.config.spec.behaviour.interval.as_duration();
+        runs_by_itself(&self.config) && self.now().since(verified) > interval * 2
     }
+}
+
+/// Whether the schedule starts runs of a config, and not somebody alone.
+pub(super) fn runs_by_itself(config: &Config) -> bool {
+    config.spec.behaviour.schedule_mode == ScheduleMode::Interval
 }
 
 /// How many follow-up runs in a row a run with this trigger is, itself included.

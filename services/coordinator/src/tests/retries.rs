@@ -92,6 +92,31 @@ async fn nothing_follows_a_run_of_a_config_that_never_runs_by_itself() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_schedule_that_is_switched_off_starts_nothing_more() {
+    let stage = Stage::new();
+    stage.set("source-kv", "a");
+    // A follow-up run is due as well.
+    stage.fate("a", Fate::Fails(ErrorCode::TargetBeingDeleted, Side::Target));
+    stage
+        .play(async {
+            let mut config = crate::fixtures::config(1, "source-kv", "target-kv");
+            let revision = stage.save(&config, proto_msgs::Revision(0)).await;
+            stage.until_status(&config, "a", Status::Failed).await;
+            stage.until_runs_ended(&config, 1).await;
+            config.spec.behaviour.schedule_mode = ScheduleMode::Manual;
+            stage.save(&config, revision).await;
+            stage
+                .until("it is told", async || {
+                    stage.summary(&config).await.is_some_and(|summary| summary.next_run.is_none())
+                })
+                .await;
+            sleep(Duration::from_secs(20 * 60)).await;
+            assert_eq!(stage.runs(&config).await.len(), 1);
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_record_that_ran_out_of_attempts_is_tried_again_by_a_run_after_a_quarter_of_an_hour() {
     let stage = Stage::new();
     stage.set("source-kv", "a");
