@@ -43,8 +43,9 @@ pub(super) fn settle(work: &mut Work<'_>, look: &Look, written: Option<SideState
     let written = written.filter(|_| !(deleted && only_deletes));
     let is_brought = is_brought(work, look);
     // Content that equals what was to be written, with attributes that nobody was to bring, under a name where nothing
-    // of Keyferry's is: somebody's own.
-    let written = written.filter(|_| is_brought || work.baseline().is_some());
+    // of Keyferry's is: somebody's own, unless it is a key, whose versions only a restore brings.
+    let is_told = is_brought || work.baseline().is_some() || work.kind() == ItemType::Keys;
+    let written = written.filter(|_| is_told);
     if deleted && *look == Look::Absent {
         // One of them did, which counts as a delete: what comes now is a first write.
         work.record.baseline = None;

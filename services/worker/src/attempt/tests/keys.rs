@@ -76,6 +76,18 @@ async fn a_restored_key_whose_tags_changed_since_is_updated() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_restored_key_that_nobody_heard_of_is_ours_whatever_somebody_tagged_it_with() {
+    let (stage, first) = stage().await;
+    stage.fail(Operation::RestoreKey, End::Lost);
+    stage.sync().await;
+    stage.target().update(KIND, &name(), &tagged("theirs")).unwrap();
+    stage.mend();
+    let record = stage.sync_later().await;
+    assert_eq!((record.status, record.unresolved), (Status::Drifted, None));
+    assert_eq!(record.baseline.unwrap().source.version, Some(first));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_key_of_somebody_else_is_never_replaced() {
     let (stage, _) = stage().await;
     stage.target().make_key(&name(), "RSA", on()).unwrap();
