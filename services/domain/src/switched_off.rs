@@ -38,8 +38,8 @@ pub fn carried(source: &SideState, look: Option<&Look>, baseline: &Baseline) -> 
 pub fn decide(kind: ItemType, carried: &SideState, look: Option<&Look>, baseline: &Baseline) -> Decision {
     let before = match look {
         Some(Look::Absent) => {
-            let message =
-                "the item is gone from the target, and switched off at the source: it is written once it is on";
+            let message = "the item is gone from the target, and cannot be written back while the source is disabled: \
+                           enable it there, then correct the drift, unless the config does that by itself";
             return Decision::block(ErrorCode::Drift, message);
         }
         Some(Look::NameTaken) => return name_taken(kind),

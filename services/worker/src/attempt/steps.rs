@@ -19,7 +19,8 @@ use super::{
 };
 
 const FOREIGN_CONTENT: &str = "the target's content is not what Keyferry left, and the source is disabled, so that its \
-    content cannot be read and written back: enable it there, or accept what is at the target";
+    content cannot be written back: enable it there, then correct the drift, unless the config does that by itself; or \
+    accept what is at the target";
 
 const UNKNOWN_CONTENT: &str = "the answer of an earlier write was lost, and while the source is disabled nobody can tell \
     whether the target has what was written: enable the source, and it is compared";
