@@ -104,13 +104,17 @@ impl Fences {
 
     /// Whether an attempt of that revision may begin a write now.
     pub(crate) fn may_write(&self, config: &ConfigId, revision: Revision, now: BootTime) -> bool {
-        let is_blind = mutant::is(Mutant::WriteAfterEdit);
-        let is_current = is_blind || self.is_newest_gap(self.read.load(Ordering::Acquire));
-        let is_allowed = |newest: &Newest| is_blind || (revision >= newest.revision && !newest.is_stopped);
+        let is_current = mutant::is(Mutant::WriteAfterEdit) || self.is_newest_gap(self.read.load(Ordering::Acquire));
         is_current
-            && !self.stop().is_on
             && (self.pulse.is_felt(now) || mutant::is(Mutant::WriteUnheard))
-            && self.configs.get(config).is_none_or(|newest| is_allowed(&newest))
+            && !self.is_called_off(config, revision)
+    }
+
+    /// Whether somebody edited, paused or deleted the config since that revision, or stopped everything.
+    pub(crate) fn is_called_off(&self, config: &ConfigId, revision: Revision) -> bool {
+        let is_over = |newest: &Newest| revision < newest.revision || newest.is_stopped;
+        let was_changed = || self.configs.get(config).is_some_and(|newest| is_over(&newest));
+        self.stop().is_on || (was_changed() && !mutant::is(Mutant::WriteAfterEdit))
     }
 
     fn stop(&self) -> MutexGuard<'_, Stop> {

@@ -75,6 +75,7 @@ pub(crate) async fn run(
         message: operation,
         noted: None,
         gate,
+        fences,
         calls: CallCounts::default(),
         request_id: None,
         asked: Side::Source,

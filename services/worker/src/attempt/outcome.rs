@@ -7,7 +7,7 @@ use domain::{
 };
 use proto_msgs::{
     ErrorCode, Record, VersionId,
-    record::{AttemptReport, OutcomeKind},
+    record::{AttemptReport, OutcomeKind, UnresolvedAttempt},
     vault::{CallFailure, Detail, Side},
 };
 use vault::{VaultError, VaultErrorKind};
@@ -24,6 +24,9 @@ pub(super) async fn conclude(mut work: Work<'_>, result: Result<End, Halt>) -> R
         Ok(End::Synced(done)) => succeeded(&work, done),
         Ok(End::Deleted(outcome)) => deleted(&work, outcome),
         Ok(End::CameBack) => came_back(&work),
+        Err(Halt::Vault(error)) if error.kind == VaultErrorKind::GateClosed && is_called_off(&work) => {
+            called_off(&work)
+        }
         Err(Halt::Vault(error)) if error.kind == VaultErrorKind::GateClosed => unconfirmed(&work, not_sent()),
         Err(Halt::Vault(error)) => {
             if error.kind == VaultErrorKind::SoftDeleted && error.side == Side::Target && work.seen.is_none() {
@@ -84,8 +87,26 @@ fn deleted(work: &Work<'_>, outcome: OutcomeKind) -> Record {
 fn came_back(work: &Work<'_>) -> Record {
     let report = attempt_report(work, OutcomeKind::Blocked, None);
     // Older attempts are not settled by a look at the source.
-    let unresolved = work.record.unresolved.clone().filter(|carried| carried.operation != work.own.operation);
+    let unresolved = older_intent(work);
     Record { unresolved, ..lifecycle::came_back(work.record.clone(), report) }
+}
+
+fn older_intent(work: &Work<'_>) -> Option<UnresolvedAttempt> {
+    work.record.unresolved.clone().filter(|carried| carried.operation != work.own.operation)
+}
+
+/// A delete that is called off is planned again, if it is due still.
+fn is_called_off(work: &Work<'_>) -> bool {
+    work.record.delete.is_none() && work.fences.is_called_off(&work.record.id.config, work.command.revision)
+}
+
+/// No failure: it waits as whatever else of its config was not begun.
+fn called_off(work: &Work<'_>) -> Record {
+    let message =
+        "the attempt wrote nothing, since its config was edited or paused meanwhile, or everything was stopped";
+    let (detail, unresolved, run) = (Some(Detail::new(message)), older_intent(work), work.record.run);
+    let report = attempt_report(work, OutcomeKind::Blocked, None);
+    Record { detail, unresolved, run, ..lifecycle::came_back(work.record.clone(), report) }
 }
 
 fn failed(work: &Work<'_>, error: &VaultError) -> Record {
@@ -118,8 +139,7 @@ fn blocked(work: &Work<'_>, code: ErrorCode, detail: Detail) -> Record {
 
 /// Says nothing of a vault: the worker kept the write back.
 fn not_sent() -> Detail {
-    let why =
-        "its time was over before the write left, or its config was edited, paused, stopped or taken over meanwhile";
+    let why = "its time was over before the write left, or NATS was not heard meanwhile";
     Detail::new(format!("this attempt wrote nothing: {why}; it is tried again"))
 }
 

@@ -12,7 +12,7 @@ use proto_msgs::{
 use vault::{Answer, Vault, VaultError, VaultErrorKind, WriteGate};
 
 use super::append::NotAppended;
-use crate::WorkerParts;
+use crate::{WorkerParts, fences::Fences};
 
 /// An attempt under way.
 pub(super) struct Work<'a> {
@@ -30,6 +30,7 @@ pub(super) struct Work<'a> {
     /// The record as others annotated it since: what they noted is carried on.
     pub noted: Option<Record>,
     pub gate: WriteGate,
+    pub fences: &'a Fences,
     pub calls: CallCounts,
     pub request_id: Option<String>,
     /// The end that was opened last: calls go there.

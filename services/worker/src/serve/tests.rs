@@ -139,7 +139,7 @@ async fn a_worker_writes_nothing_more_for_a_config_that_was_deleted() {
             tokio::time::sleep(SECOND / 2).await;
             stage.edit(|config| config.deleted = true).await
         });
-        assert_eq!(record.status, Status::Retrying);
+        assert_eq!(record.status, Status::Pending);
         assert!(matches!(dispatch(&stage, stage.command().await).await, SyncAnswer::Stale { .. }));
     })
     .await;
@@ -161,7 +161,7 @@ async fn a_worker_writes_nothing_more_after_a_pause_or_a_stop_of_everything() {
                     stage.stop_all().await;
                 }
             });
-            assert_eq!((record.status, record.unresolved), (Status::Retrying, None));
+            assert_eq!((record.status, record.unresolved), (Status::Pending, None));
         })
         .await;
         assert_eq!(stage.target().calls(Operation::WriteSecret), 0);
@@ -174,7 +174,7 @@ async fn a_worker_finds_out_that_everything_was_stopped_while_it_was_away_or_cut
     stage.stop_all().await;
     beside(vec![(stage.parts.clone(), Shutdown::new())], async {
         is_up(&stage, &stage.parts).await;
-        assert_eq!(outcome(&stage, stage.command().await).await.status, Status::Retrying);
+        assert_eq!(outcome(&stage, stage.command().await).await.status, Status::Pending);
     })
     .await;
     assert_eq!(versions(&stage.target()), 0);
@@ -187,7 +187,7 @@ async fn a_worker_finds_out_that_everything_was_stopped_while_it_was_away_or_cut
         tokio::time::sleep(SECOND).await;
         stage.line.reconnect();
         is_up(&stage, &stage.parts).await;
-        assert_eq!(outcome(&stage, stage.command().await).await.status, Status::Retrying);
+        assert_eq!(outcome(&stage, stage.command().await).await.status, Status::Pending);
     })
     .await;
     assert_eq!(versions(&stage.target()), 0);

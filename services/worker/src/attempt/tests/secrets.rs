@@ -107,4 +107,7 @@ async fn nothing_is_written_after_an_edit_that_was_heard_of() {
     stage.fences.hear(&edited);
     stage.run(command).await.unwrap();
     assert_eq!(versions(&stage.target()), 0);
+    let record = stage.head().await.envelope.body;
+    assert_eq!((record.status, record.code, record.attempt), (Status::Pending, None, 0), "no failure of a vault");
+    assert!(record.unresolved.is_none() && record.detail.is_some());
 }
