@@ -23,6 +23,22 @@ async fn switched_off() -> Stage {
     stage
 }
 
+/// Its next version was written, nobody heard of that, and then it was disabled at the source.
+async fn in_doubt(policy: DriftPolicy) -> Stage {
+    let mut stage = Stage::new(ItemType::Secrets).await;
+    stage.set_policy(policy);
+    stage.source().set_secret(&name(), "one", on()).unwrap();
+    stage.sync().await;
+    stage.pass(60).await;
+    stage.source().set_secret(&name(), "two", on()).unwrap();
+    stage.pass(60).await;
+    stage.fail(Operation::WriteSecret, End::Lost);
+    assert!(stage.sync().await.unresolved.is_some());
+    stage.mend();
+    set(&stage.source(), false);
+    stage
+}
+
 fn set(owner: &Owner, is_on: bool) {
     owner.update(ItemType::Secrets, &name(), &if is_on { on() } else { off() }).unwrap();
 }
@@ -84,16 +100,7 @@ async fn a_disabled_source_that_was_never_synced_is_blocked() {
 
 #[tokio::test(start_paused = true)]
 async fn a_write_of_unknown_outcome_is_told_from_nothing_while_the_source_is_disabled() {
-    let stage = Stage::new(ItemType::Secrets).await;
-    stage.source().set_secret(&name(), "one", on()).unwrap();
-    stage.sync().await;
-    stage.pass(60).await;
-    stage.source().set_secret(&name(), "two", on()).unwrap();
-    stage.pass(60).await;
-    stage.fail(Operation::WriteSecret, End::Lost);
-    assert!(stage.sync().await.unresolved.is_some());
-    stage.mend();
-    set(&stage.source(), false);
+    let stage = in_doubt(DriftPolicy::Report).await;
     for _ in 0..2 {
         let record = stage.sync_later().await;
         assert_eq!((record.status, record.late.len()), (Status::BlockedSourceDisabled, 1));
@@ -108,17 +115,7 @@ async fn a_write_of_unknown_outcome_is_told_from_nothing_while_the_source_is_dis
 
 #[tokio::test(start_paused = true)]
 async fn a_write_of_unknown_outcome_is_left_as_it_is_where_drift_blocks_and_compared_once_it_can_be() {
-    let mut stage = Stage::new(ItemType::Secrets).await;
-    stage.set_policy(DriftPolicy::Block);
-    stage.source().set_secret(&name(), "one", on()).unwrap();
-    stage.sync().await;
-    stage.pass(60).await;
-    stage.source().set_secret(&name(), "two", on()).unwrap();
-    stage.pass(60).await;
-    stage.fail(Operation::WriteSecret, End::Lost);
-    assert!(stage.sync().await.unresolved.is_some());
-    stage.mend();
-    set(&stage.source(), false);
+    let stage = in_doubt(DriftPolicy::Block).await;
     let record = stage.sync_later().await;
     assert_eq!((record.status, record.unresolved.is_some()), (Status::BlockedSourceDisabled, true));
     set(&stage.source(), true);
