@@ -47,9 +47,10 @@ pub fn check(
             &format!("the record is {}: only a conflict can be acknowledged, and never one of a key", record.status),
             "see `keyferry explain` for what mends it",
         ),
-        (LeaveKind::Correct | LeaveKind::Accept, _) => {
-            refuse(&format!("the record is {}, not drifted", record.status), "list what drifted: `keyferry drift list`")
-        }
+        (LeaveKind::Correct | LeaveKind::Accept, _) => refuse(
+            &format!("the record is {}, not drifted", record.status),
+            "list what drifted: `keyferry drift list CONFIG`",
+        ),
     }
 }
 

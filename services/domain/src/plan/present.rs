@@ -70,8 +70,12 @@ impl Planner<'_> {
             return Some(block(ErrorCode::CertificatePending, message, Some(item)));
         }
         if !item.attributes.enabled && !was_synced {
-            let message = "the item is disabled at the source, and was never copied";
-            return Some(block(ErrorCode::SourceDisabled, message, Some(item)));
+            let so_far = match entry.is_some_and(|entry| entry.is_unresolved) {
+                true => "and the answer of its first write was lost: the target is compared once it is enabled",
+                false => "and was never copied",
+            };
+            let message = format!("the item is disabled at the source, {so_far}");
+            return Some(block(ErrorCode::SourceDisabled, &message, Some(item)));
         }
         if let Some(owner) = self.given.claims.in_the_way(self.given.config.id, key) {
             return Some(block(ErrorCode::TargetClaimed, &taken_by(&owner), Some(item)));
