@@ -68,7 +68,7 @@ pub fn attributes() -> Attributes {
 
 pub fn item(name: &str, updated: i64) -> ItemMeta {
     ItemMeta {
-        name: name.parse().unwrap(),
+        name: name.parse().expect("a valid name"),
         attributes: attributes(),
         created: Some(at(updated)),
         updated: Some(at(updated)),
@@ -83,7 +83,7 @@ pub fn page(live: Vec<ItemMeta>) -> InventoryPage {
 
 pub fn side(version: &str, updated: i64) -> SideState {
     SideState {
-        version: Some(version.parse().unwrap()),
+        version: Some(version.parse().expect("a valid version")),
         updated: Some(at(updated)),
         attributes: attributes(),
         x5t: None,
@@ -91,22 +91,31 @@ pub fn side(version: &str, updated: i64) -> SideState {
 }
 
 pub fn record(kind: ItemType, name: &str, status: Status) -> Record {
-    Record::new(RecordId { config: ConfigId::from_random(1), kind, name: name.parse().unwrap() }, status, None)
+    Record::new(
+        RecordId { config: ConfigId::from_random(1), kind, name: name.parse().expect("a valid name") },
+        status,
+        None,
+    )
+}
+
+/// A write whose answer was lost.
+pub fn unresolved(operation: u128) -> UnresolvedAttempt {
+    UnresolvedAttempt {
+        operation: MessageId::from_random(operation),
+        worker: "worker-1".parse().expect("a valid name"),
+        epoch: Epoch(1),
+        started: at(0),
+        source_version: None,
+        source_updated: Some(at(0)),
+        x5t: None,
+        brings: None,
+        deletes: false,
+    }
 }
 
 /// A delete whose answer was lost.
 pub fn deleting() -> UnresolvedAttempt {
-    UnresolvedAttempt {
-        operation: MessageId::from_random(1),
-        worker: "worker-1".parse().unwrap(),
-        epoch: Epoch(1),
-        started: at(1),
-        source_version: None,
-        source_updated: None,
-        x5t: None,
-        brings: None,
-        deletes: true,
-    }
+    UnresolvedAttempt { source_updated: None, deletes: true, ..unresolved(1) }
 }
 
 pub fn baseline(source: SideState, read_at: i64) -> Baseline {
@@ -126,7 +135,7 @@ pub fn baseline(source: SideState, read_at: i64) -> Baseline {
 
 pub fn report(outcome: OutcomeKind) -> AttemptReport {
     AttemptReport {
-        worker: "worker-1".parse().unwrap(),
+        worker: "worker-1".parse().expect("a valid name"),
         started: at(0),
         duration_ms: 20,
         outcome,

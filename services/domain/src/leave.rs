@@ -15,7 +15,7 @@ use crate::{
     index::IndexEntry,
     lifecycle,
     mutant::{self, Mutant},
-    timing::SAME_SECOND_MARGIN,
+    timing::may_have_changed,
 };
 
 /// Whether leave may be given: `head` is the record's newest sequence, the others are what somebody saw.
@@ -102,7 +102,7 @@ fn accepted(record: Record, actor: &str, revision: Revision) -> Record {
 /// was read is known.
 fn accepted_source(baseline: &Baseline, seen: Option<SideState>) -> SideState {
     let is_another = |seen: &SideState| {
-        let same_second = seen.updated.is_none_or(|updated| updated.plus(SAME_SECOND_MARGIN) > baseline.read_at);
+        let same_second = seen.updated.is_none_or(|updated| may_have_changed(updated, baseline.read_at));
         seen.version.is_some() || same_second || print_of(seen) != print_of(&baseline.source)
     };
     match seen.filter(|_| !mutant::is(Mutant::AcceptedIsOverwritten)) {

@@ -289,22 +289,8 @@ fn still_unresolved(carried: Option<UnresolvedAttempt>, ended: &Ended) -> Option
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixtures::{REVISION, at, baseline, record, report, side};
-    use proto_msgs::{Epoch, ItemType};
-
-    fn own(operation: u128) -> UnresolvedAttempt {
-        UnresolvedAttempt {
-            operation: MessageId::from_random(operation),
-            worker: "worker-1".parse().unwrap(),
-            epoch: Epoch(1),
-            started: at(0),
-            source_version: None,
-            source_updated: Some(at(0)),
-            x5t: None,
-            brings: None,
-            deletes: false,
-        }
-    }
+    use crate::fixtures::{REVISION, at, baseline, record, report, side, unresolved as own};
+    use proto_msgs::ItemType;
 
     fn syncing(operation: u128) -> Record {
         intent(record(ItemType::Secrets, "a", Status::Pending), own(operation), None, REVISION)

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use proto_msgs::Timestamp;
+
 /// An Azure write may begin this long after its intent was published, and no later.
 pub const WRITE_MAY_BEGIN_WITHIN: Duration = Duration::from_secs(10);
 /// Longest a single vault call may take. Azure answers in well under a second; a call this late has lost its answer.
@@ -40,3 +42,8 @@ pub const INTERVAL_JITTER: f64 = 0.1;
 pub const SAME_SECOND_MARGIN: Duration = Duration::from_secs(2);
 /// The second miss of an item counts only this long after the first, or half an interval if that is longer.
 pub const MISS_GAP_MIN: Duration = Duration::from_secs(5 * 60);
+
+/// Whether what was last changed at `updated` may have changed once more since it was read.
+pub fn may_have_changed(updated: Timestamp, read_at: Timestamp) -> bool {
+    updated.plus(SAME_SECOND_MARGIN) > read_at
+}

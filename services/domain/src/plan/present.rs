@@ -16,7 +16,7 @@ use crate::{
     inventory::Listed,
     mutant::{self, Mutant},
     rule::Matched,
-    timing::SAME_SECOND_MARGIN,
+    timing::may_have_changed,
 };
 
 /// How the source differs from the last success, as far as a listing tells.
@@ -212,7 +212,7 @@ impl Planner<'_> {
 
 /// Compares with the last success. A source changed in the second in which it was read may have changed after the read.
 fn change(item: &ItemMeta, left: &Prints) -> Change {
-    let same_second = || item.updated.is_none_or(|updated| updated.plus(SAME_SECOND_MARGIN) > left.read_at);
+    let same_second = || item.updated.is_none_or(|updated| may_have_changed(updated, left.read_at));
     match print_of_item(item) == left.source {
         false => Change::Certain,
         true if same_second() && !mutant::is(Mutant::NoSameSecond) => Change::Possible,
@@ -222,7 +222,7 @@ fn change(item: &ItemMeta, left: &Prints) -> Change {
 
 /// Whether what was listed may have been changed once more in the second in which it was listed.
 fn is_hasty(there: &Listed) -> bool {
-    there.item.updated.is_some_and(|updated| updated.plus(SAME_SECOND_MARGIN) > there.at)
+    there.item.updated.is_some_and(|updated| may_have_changed(updated, there.at))
 }
 
 fn drifted(there: Option<&Listed>, how: &str, listed: &Listed) -> Action {
