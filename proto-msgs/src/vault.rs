@@ -159,6 +159,13 @@ pub struct CallFailure {
     pub retry_after_ms: Option<u64>,
 }
 
+impl CallFailure {
+    /// Whether the vault asks to be left alone, whatever about.
+    pub fn asks_for_rest(&self) -> bool {
+        self.code == ErrorCode::Throttled || self.retry_after_ms.is_some()
+    }
+}
+
 /// Calls made to Azure, by what they cost. Unauthenticated probes are not counted: Azure does not either.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct CallCounts {

@@ -138,11 +138,6 @@ impl VaultError {
         }
     }
 
-    /// Whether the vault asks to be left alone, whatever about.
-    pub fn asks_for_rest(&self) -> bool {
-        self.kind == VaultErrorKind::Throttled || self.retry_after.is_some()
-    }
-
     pub fn failure(&self) -> CallFailure {
         let retry_after_ms = self.retry_after.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
         CallFailure { code: self.code(), detail: self.detail(), retry_after_ms }

@@ -239,9 +239,7 @@ async fn ask(
     let question = parts.parts.origin.envelope(correlation, request.clone());
     match any_worker::ask::<_, InventoryAnswer>(parts, AnyWorker::Inventory, &question, PAGE_LIMIT).await {
         Ok(answer) => {
-            let asks_for_rest =
-                |failure: &&CallFailure| failure.code == ErrorCode::Throttled || failure.retry_after_ms.is_some();
-            let throttled = answer.as_ref().err().filter(asks_for_rest);
+            let throttled = answer.as_ref().err().filter(|failure| failure.asks_for_rest());
             permit.end(need, throttled.map(|failure| failure.retry_after_ms.map(Duration::from_millis)));
             answer
         }

@@ -139,7 +139,7 @@ async fn policy(work: &mut Work<'_>, vault: &dyn Vault) -> Option<KeyRotation> {
         Ok(answer) => match work.got(answer) {
             Ok(answer) => Some(answer.value),
             Err(error) => {
-                if error.asks_for_rest() {
+                if error.failure().asks_for_rest() {
                     work.throttled.get_or_insert(error);
                 }
                 None

@@ -119,7 +119,7 @@ fn failed(work: &Work<'_>, error: &VaultError) -> Record {
     let report = attempt_report(work, if is_unknown { OutcomeKind::Unknown } else { OutcomeKind::Failed }, None);
     let report = AttemptReport {
         failed: Some(error.side),
-        throttled: error.asks_for_rest().then_some(error.side).or(report.throttled),
+        throttled: failure.asks_for_rest().then_some(error.side).or(report.throttled),
         retry_after_ms: failure.retry_after_ms.or(report.retry_after_ms),
         ..report
     };
